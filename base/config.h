@@ -1,0 +1,98 @@
+// The configuration: one TOML file for every process of an instance (ops/barid.toml.example documents each key).
+// Loaded once in main, then passed down by const reference.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace barid {
+
+struct LogConfig {
+  std::string level = "info";   // trace, debug, info, warn, error
+  std::string format = "text";  // text or json
+};
+
+struct NatsConfig {
+  std::string url = "nats://127.0.0.1:4222";
+  std::uint16_t partitions = 4;     // a power of two; topology writes it into KV, processes compare
+  std::uint16_t inbox_shards = 64;  // streams that inboxes are spread over
+  std::uint8_t replicas = 1;
+};
+
+struct PostgresConfig {
+  std::string url = "postgresql:///barid";  // libpq connection string
+  std::uint16_t connections = 4;            // of one directory worker
+};
+
+struct ListenerConfig {
+  std::string kind = "tcp";  // tcp or websocket
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;
+  bool tls = false;
+  bool proxy_protocol = false;  // PROXY protocol v2 header required as the first bytes
+};
+
+struct RateConfig {
+  double per_second = 0;  // refill; 0 switches the limit off
+  double burst = 0;       // bucket size
+};
+
+struct EdgeConfig {
+  std::string name = "edge-1";
+  std::uint16_t threads = 1;
+  std::string engine = "auto";  // auto, io_uring or epoll
+  std::vector<ListenerConfig> listeners;
+  std::string tls_certificate_file, tls_key_file;
+  std::chrono::seconds heartbeat{20};         // the client pings at least this often when idle
+  std::chrono::seconds half_open_deadline{30};  // nothing heard for this long: closed
+  std::uint32_t connections_max = 200'000;
+  std::uint32_t connections_per_address = 20'000;
+  RateConfig sends_per_device{200, 1'000};
+  RateConfig connects_per_address{50, 500};
+  RateConfig requests_per_device{20, 100};
+  RateConfig requests_per_address{5, 30};     // before login: codes and registrations
+  std::uint16_t observe_port = 0;
+};
+
+struct WorkerConfig {
+  std::string name = "worker-1";
+  std::vector<std::string> roles = {"delivery", "directory"};
+  std::string bus_endpoint = "ipc:///tmp/barid-worker-1.sock";  // ZeroMQ, ipc:// or tcp://
+  std::chrono::seconds lease{3};         // a silent worker's partitions are taken over after this
+  std::chrono::seconds ack_deadline{30};  // delivered to a device and not acknowledged: session closed, mail parked
+  std::uint16_t observe_port = 0;
+};
+
+struct DirectoryConfig {
+  std::string secrets_dir;            // signing.key, otp.key, address.key: made by ops/up, mode 0600
+  std::string code_sender = "log";    // log (development) or webhook
+  std::string webhook_url, webhook_secret_file;
+  std::chrono::seconds code_ttl{600};
+  std::uint16_t code_tries = 5;
+  std::chrono::seconds code_resend{60};  // between two codes for one number; doubles with each
+  std::uint32_t lookups_per_day = 5'000;  // phone numbers one device may look up
+  std::chrono::hours token_ttl{24 * 365};
+};
+
+struct MessagesConfig {
+  std::chrono::seconds ttl{30 * 24 * 3600};  // then failed(expired) to the sender
+  std::uint16_t delivery_attempts = 5;       // sessions that saw a message and did not acknowledge it, then dead letter
+  std::uint32_t inbox_messages_max = 100'000;  // per device
+};
+
+struct Config {
+  LogConfig log;
+  NatsConfig nats;
+  PostgresConfig postgres;
+  EdgeConfig edge;
+  WorkerConfig worker;
+  DirectoryConfig directory;
+  MessagesConfig messages;
+};
+
+// Throws std::runtime_error whose text names the file, the key and what is wrong. Unknown keys are errors.
+Config load_config(const std::string& path);
+
+}  // namespace barid

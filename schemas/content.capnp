@@ -1,0 +1,22 @@
+# What is inside Send.content: clients only; the server never reads it (later it is ciphertext).
+@0xb8f4c7a09d5e2213;
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("barid::content::schema");
+
+struct Content {
+  union {
+    text @0 :Text;
+    image @1 :Media;
+    audio @2 :Media;
+    video @3 :Media;
+    document @4 :Media;
+    location @5 :Location;
+    contact @6 :Contact;
+  }
+}
+struct Media {
+  url @0 :Text; mime @1 :Text; bytes @2 :UInt64; digest @3 :Data; name @4 :Text; caption @5 :Text;
+  width @6 :UInt32; height @7 :UInt32; durationMs @8 :UInt32; thumbnail @9 :Data;
+}
+struct Location { latitude @0 :Float64; longitude @1 :Float64; accuracyM @2 :Float32; name @3 :Text; }
+struct Contact { name @0 :Text; phones @1 :List(Text); }

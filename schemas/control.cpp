@@ -1,0 +1,181 @@
+#include "schemas/control.h"
+
+#include <kj/exception.h>
+
+#include "schemas/codec.h"
+#include "schemas/control.capnp.h"
+#include "schemas/wire_request.h"
+
+namespace barid::control {
+namespace {
+
+capnp::ReaderOptions bus_options() {
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = 64 * 1024 * 1024 / sizeof(capnp::word);
+  options.nestingLimit = limits::kNestingMax;
+  return options;
+}
+
+void write_flat(std::string& out, capnp::MessageBuilder& message) {
+  const auto segments = message.getSegmentsForOutput();
+  out.clear();
+  std::vector<std::uint32_t> header{static_cast<std::uint32_t>(segments.size() - 1)};
+  for (const auto& segment : segments) header.push_back(static_cast<std::uint32_t>(segment.size()));
+  if (header.size() % 2 != 0) header.push_back(0);
+  out.append(reinterpret_cast<const char*>(header.data()), header.size() * sizeof(std::uint32_t));
+  for (const auto& segment : segments) out.append(segment.asChars().begin(), segment.asChars().size());
+}
+
+kj::ArrayPtr<capnp::word> bus_scratch(std::size_t words) {
+  thread_local kj::Array<capnp::word> scratch;
+  if (scratch.size() < words) {
+    scratch = kj::heapArray<capnp::word>(words);
+    std::memset(scratch.begin(), 0, words * sizeof(capnp::word));
+  }
+  return scratch;
+}
+
+}  // namespace
+
+void encode(std::string& out, const ToOwner& m) {
+  const std::size_t count = m.opens.size() + m.acks.size() + m.closes.size() + m.announced.size();
+  capnp::MallocMessageBuilder message(bus_scratch(64 + 4 * count));
+  auto b = message.initRoot<schema::ToOwner>();
+  b.setEdgeIncarnation(m.edge.value);
+  auto opens = b.initOpens(static_cast<unsigned>(m.opens.size()));
+  for (unsigned i = 0; i < m.opens.size(); ++i) {
+    opens[i].setUser(m.opens[i].user.value);
+    opens[i].setDevice(m.opens[i].device.value);
+    opens[i].setConn(m.opens[i].conn.value);
+    opens[i].setSessionNo(m.opens[i].session_no.value);
+  }
+  auto acks = b.initAcks(static_cast<unsigned>(m.acks.size()));
+  for (unsigned i = 0; i < m.acks.size(); ++i) {
+    acks[i].setUser(m.acks[i].user.value);
+    acks[i].setDevice(m.acks[i].device.value);
+    acks[i].setConn(m.acks[i].conn.value);
+    acks[i].setUpTo(m.acks[i].up_to);
+  }
+  auto closes = b.initCloses(static_cast<unsigned>(m.closes.size()));
+  for (unsigned i = 0; i < m.closes.size(); ++i) {
+    closes[i].setUser(m.closes[i].user.value);
+    closes[i].setDevice(m.closes[i].device.value);
+    closes[i].setConn(m.closes[i].conn.value);
+  }
+  auto announced = b.initAnnounced(static_cast<unsigned>(m.announced.size()));
+  for (unsigned i = 0; i < m.announced.size(); ++i) {
+    announced[i].setPartition(m.announced[i].partition.value);
+    announced[i].setEpoch(m.announced[i].epoch.value);
+  }
+  write_flat(out, message);
+}
+
+Result<ToOwner, Errc> decode_to_owner(std::string_view bytes) {
+  try {
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options());
+    auto r = reader.getRoot<schema::ToOwner>();
+    ToOwner m;
+    m.edge = Incarnation(r.getEdgeIncarnation());
+    m.opens.reserve(r.getOpens().size());
+    for (auto o : r.getOpens())
+      m.opens.push_back({UserId(o.getUser()), DeviceId(o.getDevice()), ConnId(o.getConn()), SessionNo(o.getSessionNo())});
+    m.acks.reserve(r.getAcks().size());
+    for (auto a : r.getAcks())
+      m.acks.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), ConnId(a.getConn()), a.getUpTo()});
+    for (auto c : r.getCloses())
+      m.closes.push_back({UserId(c.getUser()), DeviceId(c.getDevice()), ConnId(c.getConn())});
+    for (auto a : r.getAnnounced()) m.announced.push_back({Partition(a.getPartition()), Epoch(a.getEpoch())});
+    return m;
+  } catch (const kj::Exception&) {
+    return fail(Errc::malformed);
+  }
+}
+
+void encode(std::string& out, const ToEdge& m) {
+  std::size_t words = 64 + 4 * m.kicks.size();
+  for (const Delivery& d : m.deliveries) words += 6 + d.frame.size() / 8;
+  capnp::MallocMessageBuilder message(bus_scratch(words));
+  auto b = message.initRoot<schema::ToEdge>();
+  b.setWorkerIncarnation(m.worker.value);
+  auto deliveries = b.initDeliveries(static_cast<unsigned>(m.deliveries.size()));
+  for (unsigned i = 0; i < m.deliveries.size(); ++i) {
+    auto d = deliveries[i];
+    d.setPartition(m.deliveries[i].partition.value);
+    d.setEpoch(m.deliveries[i].epoch.value);
+    d.setConn(m.deliveries[i].conn.value);
+    d.setFrame(codec::as_data(m.deliveries[i].frame));
+  }
+  auto kicks = b.initKicks(static_cast<unsigned>(m.kicks.size()));
+  for (unsigned i = 0; i < m.kicks.size(); ++i) {
+    kicks[i].setPartition(m.kicks[i].partition.value);
+    kicks[i].setEpoch(m.kicks[i].epoch.value);
+    kicks[i].setConn(m.kicks[i].conn.value);
+    kicks[i].setCode(static_cast<std::uint16_t>(m.kicks[i].code));
+  }
+  write_flat(out, message);
+}
+
+Errc const* decode_to_edge(std::string_view bytes, ToEdge& out) {
+  static constexpr Errc kMalformed = Errc::malformed;
+  out.clear();
+  try {
+    // The reader goes, the aligned copy stays until the next decode: so do the frames' views.
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options());
+    auto r = reader.getRoot<schema::ToEdge>();
+    out.worker = Incarnation(r.getWorkerIncarnation());
+    out.deliveries.reserve(r.getDeliveries().size());
+    for (auto d : r.getDeliveries())
+      out.deliveries.push_back({Partition(d.getPartition()), Epoch(d.getEpoch()), ConnId(d.getConn()),
+                                codec::view(d.getFrame())});
+    for (auto k : r.getKicks())
+      out.kicks.push_back({Partition(k.getPartition()), Epoch(k.getEpoch()), ConnId(k.getConn()),
+                           k.getCode() <= static_cast<std::uint16_t>(wire::Code::undeliverable)
+                               ? static_cast<wire::Code>(k.getCode())
+                               : wire::Code::unavailable});
+    return nullptr;
+  } catch (const kj::Exception&) {
+    return &kMalformed;
+  }
+}
+
+std::string encode(const DirectoryCall& call) {
+  capnp::MallocMessageBuilder message;
+  auto b = message.initRoot<schema::DirectoryCall>();
+  b.setUser(call.user.value);
+  b.setDevice(call.device.value);
+  b.setAddress(codec::text(call.address));
+  wire::fill_request(b.initRequest(), call.request);
+  std::string out;
+  write_flat(out, message);
+  return out;
+}
+
+Result<DirectoryCall, Errc> decode_directory_call(std::string_view bytes) {
+  try {
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), codec::bounded());
+    auto r = reader.getRoot<schema::DirectoryCall>();
+    return DirectoryCall{UserId(r.getUser()), DeviceId(r.getDevice()), wire::read_short_text(r.getAddress()),
+                         wire::read_request(r.getRequest())};
+  } catch (...) {  // kj::Exception, or the wire's refusal
+    return fail(Errc::malformed);
+  }
+}
+
+std::string encode(const wire::Response& response) {
+  capnp::MallocMessageBuilder message;
+  wire::fill_response(message.initRoot<wire::schema::Response>(), response);
+  std::string out;
+  write_flat(out, message);
+  return out;
+}
+
+Result<wire::Response, Errc> decode_response(std::string_view bytes) {
+  try {
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), codec::bounded());
+    return wire::read_response(reader.getRoot<wire::schema::Response>());
+  } catch (...) {
+    return fail(Errc::malformed);
+  }
+}
+
+}  // namespace barid::control

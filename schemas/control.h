@@ -1,0 +1,66 @@
+// What the processes say to each other: ToOwner and ToEdge over ZeroMQ, DirectoryCall over NATS. Unpacked Cap'n Proto.
+// Pure functions, any thread. Views returned by a decode are valid until the next decode on the same thread.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/id.h"
+#include "base/result.h"
+#include "schemas/wire.h"
+
+namespace barid::control {
+
+enum class Errc { malformed };
+
+struct SessionOpen { UserId user; DeviceId device; ConnId conn; SessionNo session_no; };
+struct SessionAck { UserId user; DeviceId device; ConnId conn; std::uint64_t up_to = 0; };
+struct SessionClose { UserId user; DeviceId device; ConnId conn; };
+struct PartitionEpoch { Partition partition; Epoch epoch; };
+
+// edge → owner, at most one a turn (and at least one every kHeartbeat, empty if need be).
+// Read in the order opens, acks, closes, announced.
+struct ToOwner {
+  Incarnation edge;
+  std::vector<SessionOpen> opens;
+  std::vector<SessionAck> acks;
+  std::vector<SessionClose> closes;
+  std::vector<PartitionEpoch> announced;  // every session of that partition has been opened with this owner
+  bool empty() const { return opens.empty() && acks.empty() && closes.empty() && announced.empty(); }
+  void clear() { opens.clear(), acks.clear(), closes.clear(), announced.clear(); }
+};
+
+struct Delivery { Partition partition; Epoch epoch; ConnId conn; std::string_view frame; };
+struct Kick { Partition partition; Epoch epoch; ConnId conn; wire::Code code = wire::Code::none; };
+
+// owner → edge, one a turn and edge.
+struct ToEdge {
+  Incarnation worker;
+  std::vector<Delivery> deliveries;  // per conn in the order to be written
+  std::vector<Kick> kicks;           // after the deliveries: send wire::Error{code} and close
+  bool empty() const { return deliveries.empty() && kicks.empty(); }
+  void clear() { deliveries.clear(), kicks.clear(); }
+};
+
+void encode(std::string& out, const ToOwner& message);  // replaces `out`
+void encode(std::string& out, const ToEdge& message);
+Result<ToOwner, Errc> decode_to_owner(std::string_view bytes);
+Errc const* decode_to_edge(std::string_view bytes, ToEdge& out);  // nullptr: fine
+
+// edge → directory pool: request on subject kDirectorySubject, queue group kDirectoryQueue; reply: one Response.
+inline constexpr const char* kDirectorySubject = "directory.call";
+inline constexpr const char* kDirectoryQueue = "directory";
+struct DirectoryCall {
+  UserId user;      // 0 before login
+  DeviceId device;  // 0 before login
+  std::string address;  // of the client, for throttles
+  wire::Request request;
+};
+std::string encode(const DirectoryCall& call);
+Result<DirectoryCall, Errc> decode_directory_call(std::string_view bytes);
+std::string encode(const wire::Response& response);
+Result<wire::Response, Errc> decode_response(std::string_view bytes);
+
+}  // namespace barid::control

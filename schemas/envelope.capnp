@@ -1,0 +1,20 @@
+# What the durable streams hold: batches of envelopes, unpacked, so that an owner reads them in place.
+@0xe2a90b5d47c1f836;
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("barid::envelope::schema");
+
+struct Batch { version @0 :UInt16; origin @1 :UInt64; number @2 :UInt64; envelopes @3 :List(Envelope); }
+
+# One envelope is for one device. `frame` is the whole client frame (Deliver or Receipt) that the device will get:
+# encoded once, where the message enters, and copied from there on.
+struct Envelope {
+  fromUser @0 :UInt64; fromDevice @1 :UInt64; seq @2 :UInt64;
+  toUser @3 :UInt64; toDevice @4 :UInt64;
+  acceptedAtMs @5 :Int64; expiresAtMs @6 :Int64;
+  kind @7 :UInt8;  # 0 message, 1 receipt
+  attempts @8 :UInt8;
+  frame @9 :Data;
+}
+
+# A letter that could not be delivered, with the reason, for `replay`.
+struct DeadLetter { envelope @0 :Envelope; code @1 :UInt16; reason @2 :Text; atMs @3 :Int64; raw @4 :Data; }

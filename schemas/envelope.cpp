@@ -1,0 +1,128 @@
+#include "schemas/envelope.h"
+
+#include <kj/exception.h>
+
+#include "schemas/codec.h"
+#include "schemas/envelope.capnp.h"
+
+namespace barid::envelope {
+namespace {
+
+void fill(schema::Envelope::Builder b, const Envelope& e) {
+  b.setFromUser(e.from_user.value);
+  b.setFromDevice(e.from_device.value);
+  b.setSeq(e.seq);
+  b.setToUser(e.to_user.value);
+  b.setToDevice(e.to_device.value);
+  b.setAcceptedAtMs(e.accepted_at.value);
+  b.setExpiresAtMs(e.expires_at.value);
+  b.setKind(static_cast<std::uint8_t>(e.kind));
+  b.setAttempts(e.attempts);
+  b.setFrame(codec::as_data(e.frame));
+}
+
+Envelope read(schema::Envelope::Reader r) {
+  Envelope e{UserId(r.getFromUser()), DeviceId(r.getFromDevice()), r.getSeq(), UserId(r.getToUser()),
+             DeviceId(r.getToDevice()), WallMs{r.getAcceptedAtMs()}, WallMs{r.getExpiresAtMs()},
+             r.getKind() == 0 ? Kind::message : Kind::receipt, r.getAttempts(), codec::view(r.getFrame())};
+  KJ_REQUIRE(e.frame.size() >= limits::kFrameHeaderBytes, "envelope without a frame");
+  return e;
+}
+
+capnp::ReaderOptions batch_options() {
+  capnp::ReaderOptions options;
+  options.traversalLimitInWords = 4 * limits::kBatchBytesMax / sizeof(capnp::word);
+  options.nestingLimit = limits::kNestingMax;
+  return options;
+}
+
+std::string flat(capnp::MessageBuilder& message) {
+  const auto words = capnp::messageToFlatArray(message);
+  const auto chars = words.asChars();
+  return std::string(chars.begin(), chars.size());
+}
+
+}  // namespace
+
+void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number, const std::vector<Envelope>& envelopes) {
+  // One segment of exactly the right size: list tag and elements, frames, root and a little air.
+  std::size_t words = 16;
+  for (const Envelope& e : envelopes) words += 16 + e.frame.size() / 8;
+  thread_local kj::Array<capnp::word> scratch;
+  if (scratch.size() < words) {
+    scratch = kj::heapArray<capnp::word>(words);
+    std::memset(scratch.begin(), 0, words * sizeof(capnp::word));
+  }
+  capnp::MallocMessageBuilder message(scratch.asPtr());
+  auto batch = message.initRoot<schema::Batch>();
+  batch.setVersion(1);
+  batch.setOrigin(origin);
+  batch.setNumber(number);
+  auto list = batch.initEnvelopes(static_cast<unsigned>(envelopes.size()));
+  for (unsigned i = 0; i < envelopes.size(); ++i) fill(list[i], envelopes[i]);
+  const auto segments = message.getSegmentsForOutput();
+  BARID_ASSERT(segments.size() == 1);
+  const auto body = segments[0].asChars();
+  const std::uint32_t header[2] = {0, static_cast<std::uint32_t>(segments[0].size())};  // capnp stream framing
+  out.clear();
+  out.reserve(sizeof header + body.size());
+  out.append(reinterpret_cast<const char*>(header), sizeof header);
+  out.append(body.begin(), body.size());
+}
+
+Result<Batch, Batch::Errc> Batch::decode(std::string_view bytes) {
+  Batch batch;
+  try {
+    const std::size_t words = bytes.size() / sizeof(capnp::word);
+    KJ_REQUIRE(words * sizeof(capnp::word) == bytes.size(), "not whole words");
+    batch.words_ = std::make_unique_for_overwrite<std::uint64_t[]>(words + 1);
+    std::memcpy(batch.words_.get(), bytes.data(), bytes.size());
+    capnp::FlatArrayMessageReader reader(
+        kj::arrayPtr(reinterpret_cast<const capnp::word*>(batch.words_.get()), words), batch_options());
+    auto root = reader.getRoot<schema::Batch>();
+    KJ_REQUIRE(root.getVersion() == 1, "unknown batch version");
+    batch.origin_ = root.getOrigin();
+    batch.number_ = root.getNumber();
+    auto list = root.getEnvelopes();
+    KJ_REQUIRE(list.size() <= limits::kBatchEnvelopesMax, "too many envelopes");
+    batch.envelopes_.reserve(list.size());
+    for (auto envelope : list) batch.envelopes_.push_back(read(envelope));
+  } catch (const kj::Exception&) {
+    return fail(Errc::malformed);
+  }
+  return batch;
+}
+
+std::string encode_dead_letter(const DeadLetter& letter) {
+  capnp::MallocMessageBuilder message;
+  auto b = message.initRoot<schema::DeadLetter>();
+  fill(b.initEnvelope(), letter.envelope);
+  b.setCode(letter.code);
+  b.setReason(codec::text(letter.reason));
+  b.setAtMs(letter.at.value);
+  b.setRaw(codec::as_data(letter.raw));
+  return flat(message);
+}
+
+Result<DeadLetter, Batch::Errc> decode_dead_letter(std::string_view bytes, std::string& bytes_copy) {
+  try {
+    bytes_copy.assign(bytes);
+    capnp::FlatArrayMessageReader reader(
+        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes_copy.data()), bytes_copy.size() / 8), batch_options());
+    auto root = reader.getRoot<schema::DeadLetter>();
+    DeadLetter letter;
+    auto e = root.getEnvelope();
+    letter.envelope = {UserId(e.getFromUser()), DeviceId(e.getFromDevice()), e.getSeq(), UserId(e.getToUser()),
+                       DeviceId(e.getToDevice()), WallMs{e.getAcceptedAtMs()}, WallMs{e.getExpiresAtMs()},
+                       e.getKind() == 0 ? Kind::message : Kind::receipt, e.getAttempts(), codec::view(e.getFrame())};
+    letter.code = root.getCode();
+    letter.reason = std::string(codec::view(root.getReason()));
+    letter.at = WallMs{root.getAtMs()};
+    letter.raw = codec::view(root.getRaw());
+    return letter;
+  } catch (const kj::Exception&) {
+    return fail(Batch::Errc::malformed);
+  }
+}
+
+}  // namespace barid::envelope

@@ -1,0 +1,91 @@
+# What travels between a client and the edge. docs/protocol.md is the specification; this file only ever appends.
+@0xd3b1a6f0c2e84a11;
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("barid::wire::schema");
+
+# A device's address. The tag proves that the directory handed it out (SipHash-2-4 of user and device under the
+# cluster's address key), so an edge recognises an invented recipient without asking anybody.
+struct Address { user @0 :UInt64; device @1 :UInt64; tag @2 :UInt64; }
+struct Range { first @0 :UInt64; count @1 :UInt32; }
+
+enum Code {
+  none @0;
+  # closes the connection
+  malformed @1; unsupportedVersion @2; unknownFrame @3; frameTooLarge @4; notLoggedIn @5; badToken @6; badSignature @7;
+  tokenExpired @8; deviceRevoked @9; sessionReplaced @10; sessionStale @11; ackTimeout @12; heartbeatTimeout @13;
+  loginTimeout @14; tooManyConnections @15; slowReader @16; goingAway @17; protocolViolation @18;
+  # refuses one thing, the connection goes on
+  rateLimited @19; unavailable @20; brokerFull @21; unknownRecipient @22; contentTooLarge @23; invalidText @24;
+  invalidPhone @25; codeWrong @26; codeExpired @27; codeTriesExhausted @28; codeThrottled @29; notFound @30;
+  notAllowed @31; quotaExceeded @32; invalidArgument @33;
+  # why a message failed
+  expired @34; recipientGone @35; undeliverable @36;
+}
+
+struct Challenge { nonce @0 :Data; serverTimeMs @1 :Int64; protocolMin @2 :UInt8; protocolMax @3 :UInt8; edge @4 :Text; }
+struct Login { token @0 :Data; signature @1 :Data; sessionNo @2 :UInt64; client @3 :Text; }
+struct Welcome {
+  user @0 :UInt64; device @1 :UInt64; serverTimeMs @2 :Int64; sendWindow @3 :UInt16; deliverWindow @4 :UInt16;
+  contentBytesMax @5 :UInt32; heartbeatMs @6 :UInt32; halfOpenMs @7 :UInt32; messageTtlS @8 :UInt32;
+  incarnation @9 :UInt64;
+}
+
+enum SendKind { message @0; read @1; }
+struct Send {
+  seq @0 :UInt64; to @1 :Address; kind @2 :SendKind; sentAtMs @3 :Int64; ttlS @4 :UInt32; content @5 :Data;
+  ranges @6 :List(Range);
+}
+struct Accepted { ranges @0 :List(Range); }
+struct Refused { seq @0 :UInt64; code @1 :Code; retryAfterMs @2 :UInt32; text @3 :Text; }
+
+struct Deliver {
+  fromUser @0 :UInt64; fromDevice @1 :UInt64; seq @2 :UInt64; sentAtMs @3 :Int64; acceptedAtMs @4 :Int64;
+  content @5 :Data;
+}
+enum ReceiptKind { delivered @0; read @1; failed @2; }
+struct Receipt {
+  kind @0 :ReceiptKind; peerUser @1 :UInt64; peerDevice @2 :UInt64; ranges @3 :List(Range); atMs @4 :Int64;
+  reason @5 :Code;
+}
+struct Ack { upTo @0 :UInt64; }
+
+struct Ping { token @0 :UInt64; }
+struct Pong { token @0 :UInt64; }
+struct Error { code @0 :Code; retryAfterMs @1 :UInt32; text @2 :Text; }
+
+struct Request {
+  id @0 :UInt32;
+  union {
+    requestCode @1 :RequestCode;
+    verifyCode @2 :VerifyCode;
+    lookup @3 :Lookup;
+    block @4 :UserRef;
+    unblock @5 :UserRef;
+    listBlocked @6 :Void;
+    listDevices @7 :Void;
+    revokeDevice @8 :DeviceRef;
+    devicesOf @9 :UserRef;
+  }
+}
+struct RequestCode { phone @0 :Text; }
+struct VerifyCode { phone @0 :Text; code @1 :Text; deviceKey @2 :Data; deviceName @3 :Text; }
+struct Lookup { phones @0 :List(Text); }
+struct UserRef { user @0 :UInt64; }
+struct DeviceRef { device @0 :UInt64; }
+
+struct Response {
+  id @0 :UInt32;
+  union {
+    error @1 :Error;
+    codeSent @2 :CodeSent;
+    registered @3 :Registered;
+    contacts @4 :List(Contact);
+    done @5 :Void;
+    users @6 :List(UInt64);
+    devices @7 :List(DeviceInfo);
+  }
+}
+struct CodeSent { expiresInS @0 :UInt32; resendInS @1 :UInt32; }
+struct Registered { user @0 :UInt64; device @1 :UInt64; token @2 :Data; phone @3 :Text; }
+struct Contact { phone @0 :Text; user @1 :UInt64; devices @2 :List(Address); }
+struct DeviceInfo { device @0 :UInt64; name @1 :Text; createdAtMs @2 :Int64; current @3 :Bool; }
