@@ -18,6 +18,7 @@ inline constexpr int kNestingMax = 8;                            // Cap'n Proto 
 inline constexpr std::size_t kTextBytesMax = 256;                // names, phone numbers, client names
 inline constexpr std::size_t kRangesMax = 512;                   // SeqRange entries in one frame
 inline constexpr std::size_t kLookupPhonesMax = 256;             // phone numbers in one lookup
+inline constexpr std::size_t kDevicesMax = 64;                   // devices of one user in one response
 
 // a connection
 inline constexpr std::size_t kUnauthenticatedBytesMax = 8 * 1024;  // received in all before login or registration
