@@ -85,7 +85,7 @@ Result<Batch, Batch::Errc> Batch::decode(std::string_view bytes) {
     const std::size_t words = bytes.size() / sizeof(capnp::word);
     KJ_REQUIRE(words * sizeof(capnp::word) == bytes.size(), "not whole words");
     batch.words_ = std::make_unique_for_overwrite<std::uint64_t[]>(words + 1);
-    std::memcpy(batch.words_.get(), bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(batch.words_.get(), bytes.data(), bytes.size());
     capnp::FlatArrayMessageReader reader(
         kj::arrayPtr(reinterpret_cast<const capnp::word*>(batch.words_.get()), words), batch_options());
     auto root = reader.getRoot<schema::Batch>();
