@@ -11,16 +11,6 @@ namespace barid::limits {
 // the wire
 inline constexpr std::uint8_t kProtocolVersion = 1;
 inline constexpr std::size_t kFrameHeaderBytes = 4;
-<<<<<<< HEAD
-inline constexpr std::size_t kPayloadBytesMax = 65'535;  // packed payload of one frame
-inline constexpr std::size_t kContentBytesMax =
-    60 * 1024;  // Send.payload: what is left once packed at worst (17/16)
-inline constexpr std::size_t kUnpackedBytesMax = 160 * 1024;  // a packed payload may not unpack to more
-inline constexpr int kNestingMax = 8;                         // Cap'n Proto pointer depth
-inline constexpr std::size_t kTextBytesMax = 256;             // names, phone numbers, client names
-inline constexpr std::size_t kRangesMax = 512;                // SeqRange entries in one frame
-inline constexpr std::size_t kLookupPhonesMax = 256;          // phone numbers in one lookup
-=======
 inline constexpr std::size_t kPayloadBytesMax = 65'535;          // packed payload of one frame
 inline constexpr std::size_t kContentBytesMax = 60 * 1024;       // Send.payload: what is left once packed at worst (17/16)
 inline constexpr std::size_t kUnpackedBytesMax = 160 * 1024;     // a packed payload may not unpack to more
@@ -29,7 +19,6 @@ inline constexpr std::size_t kTextBytesMax = 256;                // names, phone
 inline constexpr std::size_t kRangesMax = 512;                   // SeqRange entries in one frame
 inline constexpr std::size_t kLookupPhonesMax = 256;             // phone numbers in one lookup
 inline constexpr std::size_t kDevicesMax = 64;                   // devices of one user in one response
->>>>>>> docs
 
 // a connection
 inline constexpr std::size_t kUnauthenticatedBytesMax =
