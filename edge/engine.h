@@ -57,6 +57,7 @@ class Engine : public FdWatcher {
   // "auto", "io_uring" or "epoll". Auto takes io_uring where it works and says in the log which it is.
   static std::unique_ptr<Engine> make(const std::string& kind);
 
+  ~Engine() override;
   virtual const char* name() const = 0;
   void set_handler(SocketHandler& handler) { handler_ = &handler; }
 
@@ -82,7 +83,6 @@ class Engine : public FdWatcher {
 
  protected:
   Engine();
-  ~Engine() override;
   bool stopping();
   milliseconds until_next_timer() const;
   void finish_turn();  // timers, then the turn-end hooks

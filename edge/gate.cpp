@@ -44,8 +44,8 @@ std::uint32_t Gate::connections() const {
 
 void Gate::forget_idle(TimePoint now) {
   std::lock_guard lock(mutex_);
-  std::erase_if(entries_, [&](auto& item) {
-    Entry& entry = item.second;
+  std::erase_if(entries_, [&](const auto& item) {
+    const Entry& entry = item.second;
     return entry.connections == 0 && entry.connects.full(config_.connects_per_address, now) &&
            entry.requests.full(config_.requests_per_address, now);
   });

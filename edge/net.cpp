@@ -56,7 +56,8 @@ PeerAddress peer_of(int fd) {
   return address;
 }
 
-int listen_on(const ListenerConfig& listener) {
+namespace {
+int bind_to(const ListenerConfig& listener, bool shared) {
   const std::string where = listener.address + ":" + std::to_string(listener.port);
   addrinfo hints{}, *found = nullptr;
   hints.ai_family = AF_UNSPEC;
@@ -66,9 +67,9 @@ int listen_on(const ListenerConfig& listener) {
     throw std::system_error(EINVAL, std::generic_category(), "cannot listen on " + where + ": " + gai_strerror(error));
   const int fd = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int one = 1;
-  bool listens = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-                 setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0 &&
-                 ::bind(fd, found->ai_addr, found->ai_addrlen) == 0 && ::listen(fd, kBacklog) == 0;
+  const bool listens = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+                       (!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0) &&
+                       ::bind(fd, found->ai_addr, found->ai_addrlen) == 0 && ::listen(fd, kBacklog) == 0;
   const int error = errno;
   freeaddrinfo(found);
   if (!listens) {
@@ -77,6 +78,10 @@ int listen_on(const ListenerConfig& listener) {
   }
   return fd;
 }
+}  // namespace
+
+int listen_on(const ListenerConfig& listener) { return bind_to(listener, true); }
+void prove_port_free(const ListenerConfig& listener) { ::close(bind_to(listener, false)); }
 
 std::uint16_t port_of(int fd) {
   sockaddr_storage storage{};

@@ -25,6 +25,7 @@ PeerAddress peer_of(int fd);  // all zero when the kernel does not know
 
 // A listening socket with SO_REUSEPORT, so that every reactor has its own. Throws std::system_error naming the address.
 int listen_on(const ListenerConfig& listener);
+void prove_port_free(const ListenerConfig& listener);  // throws: SO_REUSEPORT would share it with a stranger in silence
 std::uint16_t port_of(int fd);
 void set_no_delay(int fd);
 void raise_descriptor_limit();  // RLIMIT_NOFILE to its hard limit

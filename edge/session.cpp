@@ -199,11 +199,11 @@ void Effects::clear() {
   refused = ended = Code::none;
 }
 
-Session greet(const Rules& rules, TimePoint now, Effects& effects) {
+Session greet(const Rules& rules, TimePoint now, TimePoint deadline, Effects& effects) {
   Session session;
   Greeting greeting;
   crypto::random_bytes(greeting.nonce.data(), greeting.nonce.size());
-  greeting.deadline = now + limits::kLoginDeadline;
+  greeting.deadline = deadline;
   wire::Challenge challenge;
   challenge.nonce = greeting.nonce;
   challenge.server_time_ms = rules.wall.value;
@@ -255,7 +255,9 @@ void end(Session& session, Code code, std::uint32_t retry_after_ms, std::string_
   if (session.ended()) return;
   wire::append(effects.out, wire::Error{code, retry_after_ms, std::string(text)});
   effects.ended = code;
-  session.state = Ended{code};
+  std::optional<Online> was;
+  if (const Online* online = session.online()) was = *online;
+  session.state = Ended{code, was};
 }
 
 void note_settled(Online& online, std::uint16_t count) {

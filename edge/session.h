@@ -26,6 +26,7 @@ namespace barid::edge {
 
 // What every session of a reactor is judged by. Filled by the reactor; `wall` and the flags once a turn.
 struct Rules {
+  explicit Rules(const EdgeConfig& config) : edge(config) {}
   const EdgeConfig& edge;
   std::chrono::seconds message_ttl{0};
   std::uint16_t partitions = 1;
@@ -61,6 +62,7 @@ struct Online {
 };
 struct Ended {
   wire::Code code = wire::Code::none;
+  std::optional<Online> was;  // what its owner must be told about
 };
 
 struct Session {
@@ -89,8 +91,8 @@ struct Effects {
   void clear();
 };
 
-// The challenge for a new connection is appended to effects.out.
-Session greet(const Rules& rules, TimePoint now, Effects& effects);
+// The challenge for a new connection is appended to effects.out. Deadline: of the login.
+Session greet(const Rules& rules, TimePoint now, TimePoint deadline, Effects& effects);
 
 // One frame from the client, decoded here: anything that can't be is answered as docs/protocol.md says.
 void step(Session& session, const wire::RawFrame& frame, const Rules& rules, LoginVerifier& verifier, TimePoint now,

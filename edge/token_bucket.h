@@ -24,10 +24,11 @@ class TokenBucket {
     return static_cast<std::uint32_t>(std::clamp(wait_ms, 1.0, kRetryMsMax));
   }
   // A full bucket says nothing that a new one would not.
-  bool full(const RateConfig& rate, TimePoint now) {
+  bool full(const RateConfig& rate, TimePoint now) const {
     if (rate.per_second <= 0) return true;
-    refill(rate, now);
-    return level_ >= burst(rate);
+    TokenBucket later = *this;
+    later.refill(rate, now);
+    return later.level_ >= burst(rate);
   }
 
  private:

@@ -13,6 +13,7 @@
 #include <cerrno>
 #include <system_error>
 #include <unordered_map>
+#include <utility>
 
 #include "base/assert.h"
 #include "edge/engine.h"
