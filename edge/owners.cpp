@@ -32,7 +32,7 @@ bool parse_owner(std::string_view json, Owner& owner) {
   read_number(object, "incarnation", owner.worker.value);
   const auto endpoint = object.find("endpoint");
   if (endpoint == object.end() || !endpoint->is_string()) return false;
-  owner.endpoint = endpoint->get<std::string>();
+  owner.endpoint = object.value("released", false) ? std::string() : endpoint->get<std::string>();
   return true;
 }
 

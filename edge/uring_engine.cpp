@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -223,8 +224,7 @@ class UringEngine final : public Engine {
   }
 
   void run() override {
-    if (const int error = io_uring_enable_rings(ring_.get()); error < 0 && error != -EBADFD)
-      refused(error, "io_uring_enable_rings");
+    enable();
     while (!stopping()) {
       wait();
       now_ = steady_now();
@@ -247,6 +247,12 @@ class UringEngine final : public Engine {
     std::uint32_t flags;
   };
 
+  // From here on this thread is the one that submits. liburing 2.3 declares io_uring_enable_rings and does not export it.
+  void enable() {
+    if (std::exchange(enabled_, true)) return;
+    if (::syscall(__NR_io_uring_register, ring_.get()->ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) != 0)
+      throw std::system_error(errno, std::generic_category(), "io_uring_register enable");
+  }
   template <class T>
   static std::uint64_t tag(T* pointer, Op op) {
     return reinterpret_cast<std::uintptr_t>(pointer) | op;
@@ -411,6 +417,7 @@ class UringEngine final : public Engine {
   }
 
   Ring ring_;
+  bool enabled_ = false;
   unsigned sends_queued_ = 0, last_events_ = 0;
   std::unordered_map<int, std::unique_ptr<Watched>> watched_;
   std::unordered_map<Watched*, std::unique_ptr<Watched>> buried_;  // until their last completion
