@@ -152,8 +152,8 @@ void EdgeApp::start_reactors() {
     ready.wait();
   }
   for (const ListenerConfig& listener : listeners)
-    spdlog::info("listening on {}:{} ({}{}{})", listener.address, listener.port, listener.kind, listener.tls ? ", TLS" : "",
-                 listener.proxy_protocol ? ", PROXY protocol" : "");
+    spdlog::info("listening on {}:{} ({}{}{})", listener.address, listener.port, listener.kind,
+                 listener.tls ? ", TLS" : "", listener.proxy_protocol ? ", PROXY protocol" : "");
 }
 
 void EdgeApp::watch() {

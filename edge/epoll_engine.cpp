@@ -160,7 +160,8 @@ class EpollEngine final : public Engine {
 
   void dispatch(const epoll_event& event) {
     const auto kind = static_cast<Kind>(event.data.u64 & kKindMask);
-    void* const pointer = reinterpret_cast<void*>(static_cast<std::uintptr_t>(event.data.u64 & ~std::uint64_t{kKindMask}));
+    void* const pointer =
+        reinterpret_cast<void*>(static_cast<std::uintptr_t>(event.data.u64 & ~std::uint64_t{kKindMask}));
     if (kind == kWatched) {
       auto& watched = *static_cast<Watched*>(pointer);
       if (!watched.dead) watched.on_events(event.events);

@@ -14,7 +14,8 @@ int main(int argc, char** argv) {
   std::optional<std::uint16_t> observe_port;
   cli.add_option("--config", config_file, "TOML configuration of the instance")->required()->type_name("FILE");
   cli.add_option("--name", name, "this edge's name, unique in the cluster (default: edge.name)")->type_name("NAME");
-  cli.add_option("--observe-port", observe_port, "loopback port of /metrics, /healthz, /readyz; 0: none")->type_name("PORT");
+  cli.add_option("--observe-port", observe_port, "loopback port of /metrics, /healthz, /readyz; 0: none")
+      ->type_name("PORT");
   CLI11_PARSE(cli, argc, argv);
   try {
     barid::Config config = barid::load_config(config_file);

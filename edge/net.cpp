@@ -100,7 +100,8 @@ void raise_descriptor_limit() {
   rlimit limit{};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
-  if (setrlimit(RLIMIT_NOFILE, &limit) != 0) spdlog::warn("the limit of open files can't be raised: {}", std::strerror(errno));
+  if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+    spdlog::warn("the limit of open files can't be raised: {}", std::strerror(errno));
   spdlog::debug("open files: up to {}", static_cast<unsigned long long>(limit.rlim_cur));
 }
 

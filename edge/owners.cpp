@@ -50,7 +50,7 @@ bool Owners::set(Partition partition, Owner owner) {
   }
   const std::string before = seat.owner.endpoint;
   spdlog::debug("partition {}: epoch {} at '{}' --owner--> epoch {} at '{}'", partition.value, seat.owner.epoch.value,
-               before, owner.epoch.value, owner.endpoint);
+                before, owner.epoch.value, owner.endpoint);
   seat.owner = std::move(owner);
   seat.highest = std::max(seat.highest, seat.owner.epoch);
   if (!before.empty() && before != seat.owner.endpoint) disconnect_if_unused(before);

@@ -15,8 +15,8 @@ struct ProxyHeader {
 
   enum class Status { incomplete, complete, invalid };
   Status status = Status::incomplete;
-  std::size_t bytes = 0;                // of the header, when complete
-  std::optional<PeerAddress> client;    // none: LOCAL (a health check), or not an internet address
+  std::size_t bytes = 0;              // of the header, when complete
+  std::optional<PeerAddress> client;  // none: LOCAL (a health check), or not an internet address
 };
 
 // Recognises garbage with the first wrong byte; never reads past `bytes`.

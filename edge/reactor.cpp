@@ -16,8 +16,13 @@ namespace barid::edge {
 using wire::Code;
 
 Reactor::Reactor(const ReactorParts& parts, int number, std::vector<int> listeners)
-    : parts_(parts), number_(number), listeners_(std::move(listeners)), engine_(Engine::make(parts.config.edge.engine)),
-      rules_(parts.config.edge), verifier_(parts.meta.directory_key), tally_(parts.metrics),
+    : parts_(parts),
+      number_(number),
+      listeners_(std::move(listeners)),
+      engine_(Engine::make(parts.config.edge.engine)),
+      rules_(parts.config.edge),
+      verifier_(parts.meta.directory_key),
+      tally_(parts.metrics),
       wheel_(engine_->now()) {
   const Config& config = parts.config;
   engine_->set_handler(*this);
@@ -37,12 +42,15 @@ Reactor::Reactor(const ReactorParts& parts, int number, std::vector<int> listene
   lanes_.resize(parts.meta.partitions);
   for (std::size_t p = 0; p < lanes_.size(); ++p) {
     broker::Lane::Callbacks callbacks;
-    callbacks.on_durable = [this, p](const std::vector<broker::Lane::Tag>& tags, StreamSeq) { on_durable(p, tags.size()); };
+    callbacks.on_durable = [this, p](const std::vector<broker::Lane::Tag>& tags, StreamSeq) {
+      on_durable(p, tags.size());
+    };
     callbacks.on_refused = [this, p](const std::vector<broker::Lane::Tag>& tags, const std::string&) {
       on_refused(p, tags.size());
     };
-    lanes_[p].lane = std::make_unique<broker::Lane>(
-        *link_, broker::ingress_subject(Partition(static_cast<std::uint16_t>(p))), crypto::random_u64(), std::move(callbacks));
+    lanes_[p].lane =
+        std::make_unique<broker::Lane>(*link_, broker::ingress_subject(Partition(static_cast<std::uint16_t>(p))),
+                                       crypto::random_u64(), std::move(callbacks));
   }
   engine_->every(Wheel::kTick, [this] { every_tick(); });
   engine_->at_turn_end([this] { end_turn(); });

@@ -44,7 +44,7 @@ struct ReactorParts {  // shared, outlive the reactor
 
 class Reactor final : SocketHandler {
  public:
-  static constexpr std::chrono::seconds kLinger{1};  // after FIN, for the peer to read the Error frame
+  static constexpr std::chrono::seconds kLinger{1};       // after FIN, for the peer to read the Error frame
   static constexpr std::size_t kRawBytesMax = 32 * 1024;  // PROXY header, TLS handshake and upgrade together
   static constexpr std::size_t kBucketsMax = 65'536;      // of devices that left while over their rate
   static constexpr std::chrono::seconds kStopPatience{4};
@@ -84,8 +84,8 @@ class Reactor final : SocketHandler {
   void every_tick();
   void begin_stop();
   ConnId next_id(int fd) { return ConnId((++ids_ << kFdBits) | static_cast<std::uint64_t>(fd)); }
-  Connection* find(ConnId id);           // by its lasting id
-  Connection* find_opened(ConnId id);    // by the id that its owner uses
+  Connection* find(ConnId id);         // by its lasting id
+  Connection* find_opened(ConnId id);  // by the id that its owner uses
   Connection* slot(ConnId id);
 
   // reactor_stream.cpp: from bytes to frames and back
@@ -131,7 +131,7 @@ class Reactor final : SocketHandler {
   };
   struct LaneState {
     std::unique_ptr<broker::Lane> lane;
-    std::deque<InLane> senders;      // of the envelopes in the lane, in its order
+    std::deque<InLane> senders;  // of the envelopes in the lane, in its order
     std::uint64_t next_tag = 0;
   };
   struct AcceptedSet {

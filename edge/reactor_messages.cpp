@@ -23,7 +23,8 @@ void Reactor::apply(Connection& c) {
   if (effects_.refused != Code::none) tally_.refused(effects_.refused);
   if (effects_.acked) {
     const Online& online = *c.session.online();
-    owners_->ack(partition_of(online.user, rules_.partitions), {online.user, online.device, c.owner_conn, *effects_.acked});
+    owners_->ack(partition_of(online.user, rules_.partitions),
+                 {online.user, online.device, c.owner_conn, *effects_.acked});
   }
   if (effects_.logged_in) open_session(c);
   if (effects_.request) call_directory(c);
@@ -48,8 +49,9 @@ void Reactor::leave(Connection& c) {
   const Ended& ended = std::get<Ended>(c.session.state);
   if (ended.was) {
     spdlog::debug("connection {:x} of device {} closed: {}", c.id.value, hex_id(ended.was->device.value),
-                 wire::name_of(ended.code));
-    owners_->close(partition_of(ended.was->user, rules_.partitions), {ended.was->user, ended.was->device, c.owner_conn});
+                  wire::name_of(ended.code));
+    owners_->close(partition_of(ended.was->user, rules_.partitions),
+                   {ended.was->user, ended.was->device, c.owner_conn});
     keep_bucket(*ended.was);
   } else {
     spdlog::debug("connection {:x} closed before login: {}", c.id.value, wire::name_of(ended.code));
@@ -65,7 +67,8 @@ void Reactor::leave(Connection& c) {
 // A device that comes back at once finds its rate limit where it left it.
 void Reactor::keep_bucket(const Online& online) {
   Online copy = online;
-  if (copy.sends.full(rules_.edge.sends_per_device, turn_) && copy.requests.full(rules_.edge.requests_per_device, turn_))
+  if (copy.sends.full(rules_.edge.sends_per_device, turn_) &&
+      copy.requests.full(rules_.edge.requests_per_device, turn_))
     return;
   if (buckets_.size() < kBucketsMax) buckets_[online.device] = {copy.sends, copy.requests};
 }
@@ -189,7 +192,8 @@ void Reactor::answer_request(ConnId id, std::uint32_t request, const broker::Mes
   Connection* c = find(id);
   if (c == nullptr || c->leaving) return;
   --c->session.requests;
-  wire::Response response{request, wire::Error{Code::unavailable, Rules::kBrokerAwayRetryMs, "the directory does not answer"}};
+  wire::Response response{request,
+                          wire::Error{Code::unavailable, Rules::kBrokerAwayRetryMs, "the directory does not answer"}};
   if (reply != nullptr && reply->status == 0) {
     if (auto decoded = control::decode_response(reply->payload)) response.body = std::move(decoded->body);
   }

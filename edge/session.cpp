@@ -46,7 +46,8 @@ bool admit_request(const Step& s, wire::Request& request) {
 void step_in(const Step& s, Greeting& greeting, wire::Login& login) {
   const auto token = s.verifier.verify(login, greeting.nonce, s.rules.wall);
   if (!token) return end(s.session, token.error(), 0, "login refused", s.effects);
-  if (s.rules.revoked.contains(token->device)) return end(s.session, Code::device_revoked, 0, "device revoked", s.effects);
+  if (s.rules.revoked.contains(token->device))
+    return end(s.session, Code::device_revoked, 0, "device revoked", s.effects);
   Online online;
   online.user = token->user;
   online.device = token->device;
@@ -71,8 +72,12 @@ void step_in(const Step& s, Greeting&, wire::Request& request) {
   admit_request(s, request);  // the reactor applies the address's rate: it knows the address
 }
 
-void step_in(const Step& s, Greeting&, wire::Send&) { end(s.session, Code::not_logged_in, 0, "log in first", s.effects); }
-void step_in(const Step& s, Greeting&, wire::Ack&) { end(s.session, Code::not_logged_in, 0, "log in first", s.effects); }
+void step_in(const Step& s, Greeting&, wire::Send&) {
+  end(s.session, Code::not_logged_in, 0, "log in first", s.effects);
+}
+void step_in(const Step& s, Greeting&, wire::Ack&) {
+  end(s.session, Code::not_logged_in, 0, "log in first", s.effects);
+}
 
 // ---- Online
 
@@ -102,7 +107,8 @@ struct Objection {
 Objection permanent_objection(const Rules& rules, const wire::Send& send) {
   if (token::address_tag(send.to.user, send.to.device, rules.address_key) != send.to.tag)
     return {Code::unknown_recipient, "not an address that the directory gave out"};
-  if (rules.revoked.contains(send.to.device)) return {Code::recipient_gone, "the recipient's device is no longer registered"};
+  if (rules.revoked.contains(send.to.device))
+    return {Code::recipient_gone, "the recipient's device is no longer registered"};
   if (send.kind == wire::SendKind::message && (send.content.empty() || !send.ranges.empty()))
     return {Code::invalid_argument, "a message has content and no ranges"};
   if (send.kind == wire::SendKind::read && (send.ranges.empty() || !send.content.empty()))
@@ -114,8 +120,8 @@ Objection permanent_objection(const Rules& rules, const wire::Send& send) {
 void fill_envelope(const Step& s, const Online& online, wire::Send& send) {
   Effects& e = s.effects;
   const std::int64_t accepted_ms = s.rules.wall.value;
-  const std::int64_t ttl_s = send.ttl_s == 0 ? s.rules.message_ttl.count()
-                                             : std::min<std::int64_t>(send.ttl_s, s.rules.message_ttl.count());
+  const std::int64_t ttl_s =
+      send.ttl_s == 0 ? s.rules.message_ttl.count() : std::min<std::int64_t>(send.ttl_s, s.rules.message_ttl.count());
   e.frame.clear();
   const bool read = send.kind == wire::SendKind::read;
   if (read) {
@@ -125,8 +131,16 @@ void fill_envelope(const Step& s, const Online& online, wire::Send& send) {
     wire::append(e.frame, wire::Deliver{online.user, online.device, send.seq, send.sent_at_ms, accepted_ms,
                                         std::move(send.content)});
   }
-  e.envelope = {online.user, online.device, send.seq, send.to.user, send.to.device, WallMs{accepted_ms},
-                WallMs{accepted_ms + ttl_s * 1000}, read ? envelope::Kind::receipt : envelope::Kind::message, 0, e.frame};
+  e.envelope = {online.user,
+                online.device,
+                send.seq,
+                send.to.user,
+                send.to.device,
+                WallMs{accepted_ms},
+                WallMs{accepted_ms + ttl_s * 1000},
+                read ? envelope::Kind::receipt : envelope::Kind::message,
+                0,
+                e.frame};
   e.partition = partition_of(send.to.user, s.rules.partitions);
   e.enqueue = true;
 }
@@ -167,13 +181,11 @@ void step_in(const Step&, State&, wire::Pong&) {}
 
 // Frames that only the server sends. Listed one by one, so that a new frame does not compile until someone decides.
 template <class State, class Frame>
-  requires std::is_same_v<Frame, wire::Challenge> || std::is_same_v<Frame, wire::Welcome> ||
-           std::is_same_v<Frame, wire::Accepted> || std::is_same_v<Frame, wire::Refused> ||
-           std::is_same_v<Frame, wire::Deliver> || std::is_same_v<Frame, wire::Receipt> ||
-           std::is_same_v<Frame, wire::Error> || std::is_same_v<Frame, wire::Response>
-void step_in(const Step& s, State&, Frame&) {
-  s.violation("only the server sends this frame");
-}
+requires std::is_same_v<Frame, wire::Challenge> || std::is_same_v<Frame, wire::Welcome> ||
+    std::is_same_v<Frame, wire::Accepted> || std::is_same_v<Frame, wire::Refused> ||
+    std::is_same_v<Frame, wire::Deliver> || std::is_same_v<Frame, wire::Receipt> ||
+    std::is_same_v<Frame, wire::Error> || std::is_same_v<Frame, wire::Response>
+void step_in(const Step& s, State&, Frame&) { s.violation("only the server sends this frame"); }
 
 // A frame that could not be decoded: some cost only themselves, once logged in.
 void refuse_undecodable(const Step& s, const wire::RawFrame& raw, Code code) {

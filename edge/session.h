@@ -67,8 +67,8 @@ struct Ended {
 
 struct Session {
   std::variant<Greeting, Online, Ended> state;
-  TimePoint heard;      // of the last bytes
-  bool pinged = false;  // since then
+  TimePoint heard;            // of the last bytes
+  bool pinged = false;        // since then
   std::uint8_t requests = 0;  // to the directory, under way
 
   Online* online() { return std::get_if<Online>(&state); }
@@ -81,7 +81,8 @@ struct Effects {
   bool logged_in = false;
   std::optional<std::uint64_t> acked;  // for the owner: frames of its session taken
   std::optional<wire::Request> request;
-  bool enqueue = false;  // `envelope` (its frame is `frame`) into the lane of `partition`; then note_enqueued() or refuse_send()
+  bool enqueue =
+      false;  // `envelope` (its frame is `frame`) into the lane of `partition`; then note_enqueued() or refuse_send()
   Partition partition;
   envelope::Envelope envelope;
   std::string frame;
@@ -109,8 +110,8 @@ inline bool window_full(const Online& online) { return online.unaccepted >= limi
 inline void note_enqueued(Online& online) { ++online.unaccepted; }
 void note_settled(Online& online, std::uint16_t count);  // accepted, or refused by the broker
 // Retry time 0: this one is gone and the rest goes on. Else go-back-N starts at the lowest refused number.
-void refuse_send(Online& online, std::uint64_t seq, wire::Code code, std::uint32_t retry_after_ms, std::string_view text,
-                 Effects& effects);
+void refuse_send(Online& online, std::uint64_t seq, wire::Code code, std::uint32_t retry_after_ms,
+                 std::string_view text, Effects& effects);
 
 // Deliveries.
 void note_opened(Online& online, Epoch epoch);  // at its owner; earlier frames are no longer acknowledged there

@@ -23,7 +23,10 @@ EdgeMetrics::EdgeMetrics(Observe& observe) {
       {Count::bytes_out, "barid_edge_bytes_total", "Bytes of client sockets", {{"direction", "out"}}},
       {Count::accepted, "barid_edge_accepted_total", "Sends that are durable", {}},
       {Count::batches, "barid_edge_batches_total", "Batches that are durable", {}},
-      {Count::deliveries_dropped, "barid_edge_deliveries_dropped_total", "Deliveries of an old epoch or connection", {}},
+      {Count::deliveries_dropped,
+       "barid_edge_deliveries_dropped_total",
+       "Deliveries of an old epoch or connection",
+       {}},
       {Count::requests, "barid_edge_requests_total", "Requests passed to the directory", {}},
       {Count::stalls, "barid_edge_limits_total", "Limits hit", {{"limit", "send_window"}}},
       {Count::limit_connections, "barid_edge_limits_total", "Limits hit", {{"limit", "connections_max"}}},
@@ -34,7 +37,8 @@ EdgeMetrics::EdgeMetrics(Observe& observe) {
       {Count::owner_backpressure, "barid_edge_limits_total", "Limits hit", {{"limit", "owner_bus"}}},
   };
   static_assert(std::size(all) == static_cast<std::size_t>(Count::kCount));
-  for (const Described& d : all) counters[static_cast<std::size_t>(d.count)] = &observe.counter(d.name, d.help, d.labels);
+  for (const Described& d : all)
+    counters[static_cast<std::size_t>(d.count)] = &observe.counter(d.name, d.help, d.labels);
   for (std::size_t code = 0; code < kCodes; ++code) {
     const prometheus::Labels label{{"code", std::string(wire::name_of(static_cast<wire::Code>(code)))}};
     refused[code] = &observe.counter("barid_edge_refused_total", "Sends and requests refused", label);

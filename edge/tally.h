@@ -13,9 +13,26 @@ namespace barid::edge {
 inline constexpr std::size_t kCodes = static_cast<std::size_t>(wire::Code::undeliverable) + 1;
 
 enum class Count : std::uint8_t {
-  connects_tcp, connects_websocket, connects_tls, logins, frames_in, frames_out, bytes_in, bytes_out, accepted, batches,
-  deliveries_dropped, requests, stalls, limit_connections, limit_address, limit_connect_rate, limit_requests,
-  limit_out_buffer, owner_backpressure, kCount,
+  connects_tcp,
+  connects_websocket,
+  connects_tls,
+  logins,
+  frames_in,
+  frames_out,
+  bytes_in,
+  bytes_out,
+  accepted,
+  batches,
+  deliveries_dropped,
+  requests,
+  stalls,
+  limit_connections,
+  limit_address,
+  limit_connect_rate,
+  limit_requests,
+  limit_out_buffer,
+  owner_backpressure,
+  kCount,
 };
 
 // The process's metrics; made once, shared by the reactors (Prometheus counters are thread-safe).

@@ -26,10 +26,10 @@ namespace {
 enum Op : std::uintptr_t { kIgnored = 0, kReceive = 1, kSend = 2, kWatch = 3, kAccept = 4, kOpMask = 15 };
 
 constexpr unsigned kQueueEntries = 4096;
-constexpr unsigned kBuffers = 512;           // provided for receives; a power of two
+constexpr unsigned kBuffers = 512;  // provided for receives; a power of two
 constexpr unsigned kBufferBytes = 8 * 1024;
 constexpr int kBufferGroup = 0;
-constexpr unsigned kLoadEvents = 8;          // a turn with fewer is not load: never wait for company
+constexpr unsigned kLoadEvents = 8;  // a turn with fewer is not load: never wait for company
 constexpr unsigned kWaitEventsMax = 64;
 constexpr std::chrono::microseconds kLoadWait{500};
 constexpr unsigned kFlags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CLAMP;
@@ -247,7 +247,8 @@ class UringEngine final : public Engine {
     std::uint32_t flags;
   };
 
-  // From here on this thread is the one that submits. liburing 2.3 declares io_uring_enable_rings and does not export it.
+  // From here on this thread is the one that submits. liburing 2.3 declares io_uring_enable_rings and does not export
+  // it.
   void enable() {
     if (std::exchange(enabled_, true)) return;
     if (::syscall(__NR_io_uring_register, ring_.get()->ring_fd, IORING_REGISTER_ENABLE_RINGS, nullptr, 0) != 0)
@@ -389,7 +390,8 @@ class UringEngine final : public Engine {
     watched.armed = false;
     if (watched.dead) return;
     if (result != -ECANCELED)
-      watched.on_events(result >= 0 ? static_cast<std::uint32_t>(result) : static_cast<std::uint32_t>(POLLERR | POLLIN));
+      watched.on_events(result >= 0 ? static_cast<std::uint32_t>(result)
+                                    : static_cast<std::uint32_t>(POLLERR | POLLIN));
     if (!watched.dead) arm(watched);
   }
 
@@ -403,8 +405,7 @@ class UringEngine final : public Engine {
       }
     }
     if (listener.armed || listener.fd < 0) return;
-    const bool exhausted =
-        c.result == -EMFILE || c.result == -ENFILE || c.result == -ENOBUFS || c.result == -ENOMEM;
+    const bool exhausted = c.result == -EMFILE || c.result == -ENFILE || c.result == -ENOBUFS || c.result == -ENOMEM;
     if (exhausted) {
       listener.again = now_ + kAcceptPause;
     } else {

@@ -31,7 +31,12 @@ class WebSocketUpgrade {
 std::string accept_key(std::string_view key);
 
 enum class CloseCode : std::uint16_t {
-  normal = 1000, going_away = 1001, protocol_error = 1002, unsupported_data = 1003, policy = 1008, too_big = 1009,
+  normal = 1000,
+  going_away = 1001,
+  protocol_error = 1002,
+  unsupported_data = 1003,
+  policy = 1008,
+  too_big = 1009,
 };
 
 struct WsContext;  // wslay's frame state and where it reads from and writes to
@@ -43,11 +48,11 @@ using WsContextPtr = std::unique_ptr<WsContext, WsContextDeleter>;
 
 // What is left of a connection's WebSocket while it rests.
 struct WebSocketState {
-  WsContextPtr context;        // only in the middle of a frame
+  WsContextPtr context;             // only in the middle of a frame
   std::uint32_t message_bytes = 0;  // of the message under way, so far
-  bool in_message = false;     // fragments to follow
+  bool in_message = false;          // fragments to follow
   bool close_sent = false;
-  bool closed = false;         // the peer's close frame came
+  bool closed = false;  // the peer's close frame came
 };
 
 // One a reactor, on its thread.
@@ -59,9 +64,9 @@ class WebSocketCodec {
   ~WebSocketCodec();
 
   enum class Status { open, message_ended, closed, failed };
-  // Takes bytes up to the end of the next message, or all; call again until it says open. Payload is appended to `data`, control answers to `out`.
-  // message_ended: `data` got the last byte of a message. closed: the peer
-  // said goodbye and was answered. failed: `out` got the close frame that says why.
+  // Takes bytes up to the end of the next message, or all; call again until it says open. Payload is appended to
+  // `data`, control answers to `out`. message_ended: `data` got the last byte of a message. closed: the peer said
+  // goodbye and was answered. failed: `out` got the close frame that says why.
   Status receive(WebSocketState& state, std::string_view& bytes, std::string& data, std::string& out);
   // Appends one binary message.
   void append_message(std::string_view payload, std::string& out);

@@ -74,8 +74,8 @@ struct WebSocketUpgrade::Impl {
     if (path != "/" && path != "/v1") return 404;
     if (parser.upgrade == 0 || !same_word(upgrade, "websocket") || version != "13") return 426;
     const bool key_fits = key.size() == kKeyChars && std::all_of(key.begin(), key.end(), [](unsigned char c) {
-      return std::isalnum(c) != 0 || c == '+' || c == '/' || c == '=';
-    });
+                            return std::isalnum(c) != 0 || c == '+' || c == '/' || c == '=';
+                          });
     return key_fits ? 101 : 400;
   }
 };

@@ -412,10 +412,8 @@ TEST_F(EdgeSession, UnknownVersionsAndTypesAndGarbageEndTheSessionWithTheirCode)
     std::string bytes;
     Code code;
   } cases[] = {
-      {raw(9, 10, ""), Code::unsupported_version},
-      {raw(1, 200, "x"), Code::unknown_frame},
-      {raw(1, 0, "x"), Code::unknown_frame},
-      {raw(1, 4, std::string(300, '\xff')), Code::malformed},
+      {raw(9, 10, ""), Code::unsupported_version}, {raw(1, 200, "x"), Code::unknown_frame},
+      {raw(1, 0, "x"), Code::unknown_frame},       {raw(1, 4, std::string(300, '\xff')), Code::malformed},
       {raw(1, 2, "\x01"), Code::malformed},
   };
   for (const auto& c : cases) {

@@ -18,8 +18,10 @@ class EdgeTls : public ::testing::TestWithParam<int> {
   static void SetUpTestSuite() {
     folder_ = std::filesystem::temp_directory_path() / ("barid-tls-test-" + std::to_string(::getpid()));
     std::filesystem::create_directory(folder_);
-    const std::string command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost "
-                                "-keyout " + key() + " -out " + certificate() + " 2>/dev/null";
+    const std::string command =
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost "
+        "-keyout " +
+        key() + " -out " + certificate() + " 2>/dev/null";
     ASSERT_EQ(std::system(command.c_str()), 0);
   }
   static void TearDownTestSuite() { std::filesystem::remove_all(folder_); }
@@ -107,9 +109,7 @@ TEST_P(EdgeTls, GoodbyeIsSeenAndSaid) {
   EXPECT_EQ(to_server(from_client()), TlsStream::Status::ended);
 }
 
-TEST_P(EdgeTls, GarbageBreaksIt) {
-  EXPECT_EQ(to_server("GET / HTTP/1.1\r\n\r\n"), TlsStream::Status::broken);
-}
+TEST_P(EdgeTls, GarbageBreaksIt) { EXPECT_EQ(to_server("GET / HTTP/1.1\r\n\r\n"), TlsStream::Status::broken); }
 
 TEST_P(EdgeTls, AChangedRecordBreaksIt) {
   handshake();

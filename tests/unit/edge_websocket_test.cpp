@@ -161,12 +161,12 @@ TEST_F(EdgeWebSocket, RefusesTextAndOversizeAndProtocolErrorsWithTheirCloseCode)
       {frame(1, "text"), 1003},
       {frame(2, std::string(WebSocketCodec::kMessageBytesMax + 1, 'x')), 1009},
       {frame(2, std::string(100'000, 'x'), false) + frame(0, std::string(100'000, 'x')), 1009},
-      {frame(2, "x", true, false), 1002},           // not masked
-      {frame(2, "x", true, true, 4), 1002},         // reserved bit
-      {frame(0, "x"), 1002},                        // continues nothing
+      {frame(2, "x", true, false), 1002},            // not masked
+      {frame(2, "x", true, true, 4), 1002},          // reserved bit
+      {frame(0, "x"), 1002},                         // continues nothing
       {frame(2, "x", false) + frame(2, "y"), 1002},  // begins inside a message
-      {frame(9, "x", false), 1002},                 // fragmented ping
-      {frame(3, "x"), 1002},                        // unknown opcode
+      {frame(9, "x", false), 1002},                  // fragmented ping
+      {frame(3, "x"), 1002},                         // unknown opcode
       {frame(11, "x"), 1002},
   };
   for (const auto& c : cases) {
@@ -223,7 +223,8 @@ TEST_F(EdgeWebSocket, GarbageEndsInAnErrorOrWaitsButNeverGrows) {
 }
 
 TEST_F(EdgeWebSocket, WritesServerFramesOfEverySizeClass) {
-  for (const std::size_t size : {std::size_t{1}, std::size_t{125}, std::size_t{126}, std::size_t{65'535}, std::size_t{65'536}}) {
+  for (const std::size_t size :
+       {std::size_t{1}, std::size_t{125}, std::size_t{126}, std::size_t{65'535}, std::size_t{65'536}}) {
     std::string out;
     codec_.append_message(std::string(size, 'm'), out);
     EXPECT_EQ(out, frame(2, std::string(size, 'm'), true, false)) << size;
