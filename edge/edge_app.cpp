@@ -57,9 +57,8 @@ int EdgeApp::run() {
   }
   spdlog::info("stopping");
   stop_reactors();
-  control_ready_ = false;
+  observe_.reset();  // its thread asks control_
   control_.reset();
-  observe_.reset();
   return failed_ ? 1 : 0;
 }
 
@@ -163,7 +162,13 @@ void EdgeApp::watch() {
 
 void EdgeApp::on_owner(const broker::KvEntry& entry) {
   if (entry.key.empty()) return;
-  const Partition partition = broker::partition_of_owner_key(entry.key);
+  Partition partition;
+  try {
+    partition = broker::partition_of_owner_key(entry.key);
+  } catch (const broker::Error& error) {
+    spdlog::warn("{}: {}", broker::kOwnersBucket, error.what());
+    return;
+  }
   Owner owner;
   const bool gone = entry.deleted || !parse_owner(entry.value, owner) || owner.endpoint.empty();
   {
