@@ -387,7 +387,7 @@ TEST_P(EdgePath, SaysWhatIsMissingUntilEveryPartitionHasAnOwner) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, EdgePath, ::testing::Values("epoll", "io_uring"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& test) { return std::string(test.param); });
 
 }  // namespace
 }  // namespace barid::edge
