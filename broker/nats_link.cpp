@@ -152,7 +152,10 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
 
   void drain() {
     natsMsg* raw = nullptr;
-    while (natsSubscription_NextMsg(&raw, replies.get(), 0) == NATS_OK) {
+    while (true) {
+      const natsStatus status = natsSubscription_NextMsg(&raw, replies.get(), 0);
+      if (status == NATS_NO_RESPONDERS) continue;  // the library ate that reply: its request times out, the rest goes on
+      if (status != NATS_OK) break;
       const NatsMsg msg(raw);
       on_reply(msg.get());
     }
