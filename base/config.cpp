@@ -9,8 +9,8 @@
 namespace barid {
 namespace {
 
-// One table of the file: hands out typed values and remembers which keys were asked for, so that a misspelt key is
-// an error and not a silent default.
+// One table of the file: hands out typed values and remembers which keys were asked for, so that a misspelt
+// key is an error and not a silent default.
 class Section {
  public:
   Section(const toml::table* table, std::string name, std::string file)
@@ -197,8 +197,7 @@ Config load_config(const std::string& path) {
   directory.read("lookups_per_day", d.lookups_per_day);
   directory.read("token_ttl_h", d.token_ttl);
   directory.finish();
-  if (d.code_sender != "log" && d.code_sender != "webhook")
-    directory.complain("code_sender", "must be log or webhook");
+  if (d.code_sender != "log" && d.code_sender != "webhook") directory.complain("code_sender", "must be log or webhook");
   if (d.code_sender == "webhook" && (d.webhook_url.empty() || d.webhook_secret_file.empty()))
     directory.complain("webhook_url", "and webhook_secret_file are needed when code_sender is webhook");
 

@@ -10,8 +10,8 @@ namespace barid {
 
 struct ObserveHttp {
   static int reply(mg_connection* connection, int status, const char* type, const std::string& body) {
-    mg_printf(connection, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status,
-              status == 200 ? "OK" : "Service Unavailable", type, body.size());
+    mg_printf(connection, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+              status, status == 200 ? "OK" : "Service Unavailable", type, body.size());
     mg_write(connection, body.data(), body.size());
     return status;
   }
@@ -32,7 +32,8 @@ Observe::Observe(std::string process_name, std::uint16_t port, Ready ready)
     : process_name_(std::move(process_name)), ready_(std::move(ready)) {
   if (port == 0) return;
   const std::string listen = "127.0.0.1:" + std::to_string(port);
-  const char* options[] = {"listening_ports", listen.c_str(), "num_threads", "2", "request_timeout_ms", "5000", nullptr};
+  const char* options[] = {"listening_ports",    listen.c_str(), "num_threads", "2",
+                           "request_timeout_ms", "5000",         nullptr};
   mg_callbacks callbacks{};
   http_ = mg_start(&callbacks, nullptr, options);
   if (http_ == nullptr) throw std::runtime_error("cannot listen on " + listen + " for metrics: is the port taken?");
@@ -45,7 +46,8 @@ Observe::~Observe() {
   if (http_ != nullptr) mg_stop(http_);
 }
 
-prometheus::Counter& Observe::counter(const std::string& name, const std::string& help, const prometheus::Labels& labels) {
+prometheus::Counter& Observe::counter(const std::string& name, const std::string& help,
+                                      const prometheus::Labels& labels) {
   return prometheus::BuildCounter().Name(name).Help(help).Register(registry_).Add(labels);
 }
 prometheus::Gauge& Observe::gauge(const std::string& name, const std::string& help, const prometheus::Labels& labels) {

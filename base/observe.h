@@ -1,5 +1,5 @@
-// What an operator sees of a process: Prometheus metrics at /metrics, /healthz (the process runs) and /readyz (it can
-// do its job), on one loopback HTTP port. Thread-safe; the HTTP server has its own thread.
+// What an operator sees of a process: Prometheus metrics at /metrics, /healthz (the process runs) and /readyz
+// (it can do its job), on one loopback HTTP port. Thread-safe; the HTTP server has its own thread.
 #pragma once
 
 #include <prometheus/counter.h>

@@ -1,4 +1,5 @@
-// What people say to each other: the inside of Send.content and Deliver.content. Clients only; servers carry it unread.
+// What people say to each other: the inside of Send.content and Deliver.content. Clients only; servers carry
+// it unread.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,9 @@
 
 namespace barid::content {
 
-struct Text { std::string text; };
+struct Text {
+  std::string text;
+};
 enum class MediaKind : std::uint8_t { image, audio, video, document };
 struct Media {
   MediaKind kind = MediaKind::document;

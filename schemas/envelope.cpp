@@ -22,9 +22,16 @@ void fill(schema::Envelope::Builder b, const Envelope& e) {
 }
 
 Envelope read(schema::Envelope::Reader r) {
-  Envelope e{UserId(r.getFromUser()), DeviceId(r.getFromDevice()), r.getSeq(), UserId(r.getToUser()),
-             DeviceId(r.getToDevice()), WallMs{r.getAcceptedAtMs()}, WallMs{r.getExpiresAtMs()},
-             r.getKind() == 0 ? Kind::message : Kind::receipt, r.getAttempts(), codec::view(r.getFrame())};
+  Envelope e{UserId(r.getFromUser()),
+             DeviceId(r.getFromDevice()),
+             r.getSeq(),
+             UserId(r.getToUser()),
+             DeviceId(r.getToDevice()),
+             WallMs{r.getAcceptedAtMs()},
+             WallMs{r.getExpiresAtMs()},
+             r.getKind() == 0 ? Kind::message : Kind::receipt,
+             r.getAttempts(),
+             codec::view(r.getFrame())};
   KJ_REQUIRE(e.frame.size() >= limits::kFrameHeaderBytes, "envelope without a frame");
   return e;
 }
@@ -44,7 +51,8 @@ std::string flat(capnp::MessageBuilder& message) {
 
 }  // namespace
 
-void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number, const std::vector<Envelope>& envelopes) {
+void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number,
+                  const std::vector<Envelope>& envelopes) {
   // One segment of exactly the right size: list tag and elements, frames, root and a little air.
   std::size_t words = 16;
   for (const Envelope& e : envelopes) words += 16 + e.frame.size() / 8;
@@ -77,8 +85,8 @@ Result<Batch, Batch::Errc> Batch::decode(std::string_view bytes) {
     KJ_REQUIRE(words * sizeof(capnp::word) == bytes.size(), "not whole words");
     batch.words_ = std::make_unique_for_overwrite<std::uint64_t[]>(words + 1);
     if (!bytes.empty()) std::memcpy(batch.words_.get(), bytes.data(), bytes.size());
-    capnp::FlatArrayMessageReader reader(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(batch.words_.get()), words), batch_options());
+    capnp::FlatArrayMessageReader reader(kj::arrayPtr(reinterpret_cast<const capnp::word*>(batch.words_.get()), words),
+                                         batch_options());
     auto root = reader.getRoot<schema::Batch>();
     KJ_REQUIRE(root.getVersion() == 1, "unknown batch version");
     batch.origin_ = root.getOrigin();
@@ -112,9 +120,16 @@ Result<DeadLetter, Batch::Errc> decode_dead_letter(std::string_view bytes, std::
     auto root = reader.getRoot<schema::DeadLetter>();
     DeadLetter letter;
     auto e = root.getEnvelope();
-    letter.envelope = {UserId(e.getFromUser()), DeviceId(e.getFromDevice()), e.getSeq(), UserId(e.getToUser()),
-                       DeviceId(e.getToDevice()), WallMs{e.getAcceptedAtMs()}, WallMs{e.getExpiresAtMs()},
-                       e.getKind() == 0 ? Kind::message : Kind::receipt, e.getAttempts(), codec::view(e.getFrame())};
+    letter.envelope = {UserId(e.getFromUser()),
+                       DeviceId(e.getFromDevice()),
+                       e.getSeq(),
+                       UserId(e.getToUser()),
+                       DeviceId(e.getToDevice()),
+                       WallMs{e.getAcceptedAtMs()},
+                       WallMs{e.getExpiresAtMs()},
+                       e.getKind() == 0 ? Kind::message : Kind::receipt,
+                       e.getAttempts(),
+                       codec::view(e.getFrame())};
     letter.code = root.getCode();
     letter.reason = std::string(codec::view(root.getReason()));
     letter.at = WallMs{root.getAtMs()};

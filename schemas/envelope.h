@@ -1,5 +1,5 @@
-// What the durable streams hold. A Batch is one JetStream message: envelopes of one partition (ingress) or of one
-// device (inbox). Encoded unpacked. Pure functions, any thread.
+// What the durable streams hold. A Batch is one JetStream message: envelopes of one partition (ingress) or of
+// one device (inbox). Encoded unpacked. Pure functions, any thread.
 #pragma once
 
 #include <cstdint>

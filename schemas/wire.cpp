@@ -109,9 +109,9 @@ Frame decode_or_throw(const RawFrame& raw) {
       });
     case FrameType::welcome:
       return read_frame<schema::Welcome>(raw.payload, [](auto r) {
-        return Welcome{UserId(r.getUser()), DeviceId(r.getDevice()), r.getServerTimeMs(), r.getSendWindow(),
-                       r.getDeliverWindow(), r.getContentBytesMax(), r.getHeartbeatMs(), r.getHalfOpenMs(),
-                       r.getMessageTtlS(), r.getIncarnation()};
+        return Welcome{UserId(r.getUser()),  DeviceId(r.getDevice()), r.getServerTimeMs(), r.getSendWindow(),
+                       r.getDeliverWindow(), r.getContentBytesMax(),  r.getHeartbeatMs(),  r.getHalfOpenMs(),
+                       r.getMessageTtlS(),   r.getIncarnation()};
       });
     case FrameType::send:
       return read_frame<schema::Send>(raw.payload, [](auto r) {
@@ -133,13 +133,17 @@ Frame decode_or_throw(const RawFrame& raw) {
       });
     case FrameType::deliver:
       return read_frame<schema::Deliver>(raw.payload, [](auto r) {
-        return Deliver{UserId(r.getFromUser()), DeviceId(r.getFromDevice()), r.getSeq(), r.getSentAtMs(),
-                       r.getAcceptedAtMs(), read_content(r.getContent())};
+        return Deliver{UserId(r.getFromUser()), DeviceId(r.getFromDevice()), r.getSeq(),
+                       r.getSentAtMs(),         r.getAcceptedAtMs(),         read_content(r.getContent())};
       });
     case FrameType::receipt:
       return read_frame<schema::Receipt>(raw.payload, [](auto r) {
-        return Receipt{read_enum(r.getKind(), ReceiptKind::failed), UserId(r.getPeerUser()), DeviceId(r.getPeerDevice()),
-                       read_ranges(r.getRanges()), r.getAtMs(), read_code(r.getReason())};
+        return Receipt{read_enum(r.getKind(), ReceiptKind::failed),
+                       UserId(r.getPeerUser()),
+                       DeviceId(r.getPeerDevice()),
+                       read_ranges(r.getRanges()),
+                       r.getAtMs(),
+                       read_code(r.getReason())};
       });
     case FrameType::ack:
       return read_frame<schema::Ack>(raw.payload, [](auto r) { return Ack{r.getUpTo()}; });
@@ -174,13 +178,43 @@ std::string login_message(const std::array<std::uint8_t, 32>& nonce, SessionNo s
 }
 
 std::string_view name_of(Code code) {
-  static constexpr std::string_view kNames[] = {
-      "none", "malformed", "unsupportedVersion", "unknownFrame", "frameTooLarge", "notLoggedIn", "badToken",
-      "badSignature", "tokenExpired", "deviceRevoked", "sessionReplaced", "sessionStale", "ackTimeout",
-      "heartbeatTimeout", "loginTimeout", "tooManyConnections", "slowReader", "goingAway", "protocolViolation",
-      "rateLimited", "unavailable", "brokerFull", "unknownRecipient", "contentTooLarge", "invalidText", "invalidPhone",
-      "codeWrong", "codeExpired", "codeTriesExhausted", "codeThrottled", "notFound", "notAllowed", "quotaExceeded",
-      "invalidArgument", "expired", "recipientGone", "undeliverable"};
+  static constexpr std::string_view kNames[] = {"none",
+                                                "malformed",
+                                                "unsupportedVersion",
+                                                "unknownFrame",
+                                                "frameTooLarge",
+                                                "notLoggedIn",
+                                                "badToken",
+                                                "badSignature",
+                                                "tokenExpired",
+                                                "deviceRevoked",
+                                                "sessionReplaced",
+                                                "sessionStale",
+                                                "ackTimeout",
+                                                "heartbeatTimeout",
+                                                "loginTimeout",
+                                                "tooManyConnections",
+                                                "slowReader",
+                                                "goingAway",
+                                                "protocolViolation",
+                                                "rateLimited",
+                                                "unavailable",
+                                                "brokerFull",
+                                                "unknownRecipient",
+                                                "contentTooLarge",
+                                                "invalidText",
+                                                "invalidPhone",
+                                                "codeWrong",
+                                                "codeExpired",
+                                                "codeTriesExhausted",
+                                                "codeThrottled",
+                                                "notFound",
+                                                "notAllowed",
+                                                "quotaExceeded",
+                                                "invalidArgument",
+                                                "expired",
+                                                "recipientGone",
+                                                "undeliverable"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(Code::undeliverable) + 1);
   return kNames[static_cast<std::size_t>(code)];
 }

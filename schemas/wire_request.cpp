@@ -50,14 +50,24 @@ Request read_request(schema::Request::Reader r) {
       request.body = std::move(lookup);
       return request;
     }
-    case schema::Request::BLOCK: request.body = Block{UserId(r.getBlock().getUser())}; return request;
-    case schema::Request::UNBLOCK: request.body = Unblock{UserId(r.getUnblock().getUser())}; return request;
-    case schema::Request::LIST_BLOCKED: request.body = ListBlocked{}; return request;
-    case schema::Request::LIST_DEVICES: request.body = ListDevices{}; return request;
+    case schema::Request::BLOCK:
+      request.body = Block{UserId(r.getBlock().getUser())};
+      return request;
+    case schema::Request::UNBLOCK:
+      request.body = Unblock{UserId(r.getUnblock().getUser())};
+      return request;
+    case schema::Request::LIST_BLOCKED:
+      request.body = ListBlocked{};
+      return request;
+    case schema::Request::LIST_DEVICES:
+      request.body = ListDevices{};
+      return request;
     case schema::Request::REVOKE_DEVICE:
       request.body = RevokeDevice{DeviceId(r.getRevokeDevice().getDevice())};
       return request;
-    case schema::Request::DEVICES_OF: request.body = DevicesOf{UserId(r.getDevicesOf().getUser())}; return request;
+    case schema::Request::DEVICES_OF:
+      request.body = DevicesOf{UserId(r.getDevicesOf().getUser())};
+      return request;
   }
   refuse(Code::unknown_frame);
 }
@@ -88,14 +98,15 @@ Response read_response(schema::Response::Reader r) {
         Contact contact{read_short_text(c.getPhone()), UserId(c.getUser()), {}};
         auto addresses = c.getDevices();
         if (addresses.size() > limits::kDevicesMax) refuse(Code::malformed);
-        for (auto a : addresses)
-          contact.devices.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), a.getTag()});
+        for (auto a : addresses) contact.devices.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), a.getTag()});
         contacts.found.push_back(std::move(contact));
       }
       response.body = std::move(contacts);
       return response;
     }
-    case schema::Response::DONE: response.body = Done{}; return response;
+    case schema::Response::DONE:
+      response.body = Done{};
+      return response;
     case schema::Response::USERS: {
       Users users;
       for (auto u : r.getUsers()) users.users.emplace_back(u);
