@@ -71,7 +71,8 @@ class Section {
     rate.read("per_second", out.per_second);
     rate.read("burst", out.burst);
     rate.finish();
-    if (!std::isfinite(out.per_second) || out.per_second < 0) rate.complain("per_second", "must be a number of at least 0");
+    if (!std::isfinite(out.per_second) || out.per_second < 0)
+      rate.complain("per_second", "must be a number of at least 0");
     if (out.per_second > 0 && !(std::isfinite(out.burst) && out.burst >= 1))
       rate.complain("burst", "must be at least 1 when per_second is not 0");
   }

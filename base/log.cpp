@@ -73,7 +73,8 @@ std::string masked_phone(std::string_view phone) {
   // Four digits stay hidden at least; what is no phone number (a client may send anything) is hidden whole.
   constexpr std::size_t kTail = 2, kHidden = 4;
   if (phone.size() < 9 || phone.find_first_not_of("+0123456789") != std::string_view::npos) return "•••";
-  return std::string(phone.substr(0, std::min<std::size_t>(5, phone.size() - kTail - kHidden))) + "•••" + std::string(phone.substr(phone.size() - kTail));
+  return std::string(phone.substr(0, std::min<std::size_t>(5, phone.size() - kTail - kHidden))) + "•••" +
+         std::string(phone.substr(phone.size() - kTail));
 }
 
 std::string hex_id(std::uint64_t id) { return fmt::format("{:016x}", id); }

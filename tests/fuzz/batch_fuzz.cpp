@@ -28,10 +28,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       envelope::encode_batch(again, batch->origin(), batch->number(), batch->envelopes());
       // Frames that share bytes grow when written out, perhaps beyond what a reader takes.
       const auto second = envelope::Batch::decode(again);
-      fuzz::require(second.has_value() || again.size() > size,
-                    "a batch that was decoded and encoded is decoded again");
-      if (second)
-        fuzz::require(second->envelopes().size() == batch->envelopes().size(), "with all its envelopes");
+      fuzz::require(second.has_value() || again.size() > size, "a batch that was decoded and encoded is decoded again");
+      if (second) fuzz::require(second->envelopes().size() == batch->envelopes().size(), "with all its envelopes");
     }
   }
   std::string kept;

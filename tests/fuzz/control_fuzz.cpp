@@ -20,8 +20,7 @@ std::vector<std::string> seeds() {
     const auto frame = wire::decode(*wire::split(bytes));
     if (const auto* request = std::get_if<wire::Request>(&*frame))
       all.push_back(control::encode(control::DirectoryCall{UserId(1), DeviceId(2), "127.0.0.1", *request}));
-    if (const auto* response = std::get_if<wire::Response>(&*frame))
-      all.push_back(control::encode(*response));
+    if (const auto* response = std::get_if<wire::Response>(&*frame)) all.push_back(control::encode(*response));
   }
   return all;
 }

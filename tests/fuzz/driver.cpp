@@ -98,8 +98,7 @@ void feed(const std::string& input) {
 std::uint64_t number(const std::string& text) {
   std::uint64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error != std::errc{} || end != text.data() + text.size())
-    throw std::runtime_error("not a number: " + text);
+  if (error != std::errc{} || end != text.data() + text.size()) throw std::runtime_error("not a number: " + text);
   return value;
 }
 

@@ -23,8 +23,7 @@ bool may_not_fit(const wire::Frame& frame) {
   if (const auto* response = std::get_if<wire::Response>(&frame))
     return std::holds_alternative<wire::Contacts>(response->body) ||
            std::holds_alternative<wire::Devices>(response->body);
-  if (const auto* send = std::get_if<wire::Send>(&frame))
-    return !send->content.empty() && !send->ranges.empty();
+  if (const auto* send = std::get_if<wire::Send>(&frame)) return !send->content.empty() && !send->ranges.empty();
   return std::holds_alternative<wire::Request>(frame);
 }
 
@@ -47,8 +46,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if ((data[0] & 2) != 0) {
     input.remove_prefix(1);
     while (const auto raw = wire::split(input)) {
-      fuzz::require(raw->bytes >= limits::kFrameHeaderBytes && raw->bytes <= input.size(),
-                    "split() makes progress");
+      fuzz::require(raw->bytes >= limits::kFrameHeaderBytes && raw->bytes <= input.size(), "split() makes progress");
       fuzz::decode_one(*raw);
       input.remove_prefix(raw->bytes);
     }
@@ -57,7 +55,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::string payload(input.substr(2));
   if ((data[0] & 1) != 0) payload = fuzz::pack(payload);
   if (payload.size() > limits::kPayloadBytesMax) return 0;
-  fuzz::decode_one(
-      {limits::kProtocolVersion, static_cast<wire::FrameType>(data[1]), payload, payload.size() + 4});
+  fuzz::decode_one({limits::kProtocolVersion, static_cast<wire::FrameType>(data[1]), payload, payload.size() + 4});
   return 0;
 }

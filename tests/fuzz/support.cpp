@@ -24,9 +24,7 @@ std::string unpack(std::string_view packed) {
   kj::ArrayInputStream input({reinterpret_cast<const kj::byte*>(packed.data()), packed.size()});
   capnp::_::PackedInputStream unpacker(input);
   std::string words(
-      capnp::computeUnpackedSizeInWords({reinterpret_cast<const kj::byte*>(packed.data()), packed.size()}) *
-          8,
-      '\0');
+      capnp::computeUnpackedSizeInWords({reinterpret_cast<const kj::byte*>(packed.data()), packed.size()}) * 8, '\0');
   std::vector<std::uint64_t> aligned(words.size() / 8);
   unpacker.read(aligned.data(), words.size());
   std::copy_n(reinterpret_cast<const char*>(aligned.data()), words.size(), words.begin());

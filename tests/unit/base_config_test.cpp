@@ -13,8 +13,7 @@ namespace {
 class ConfigFile : public ::testing::Test {
  protected:
   void SetUp() override {
-    path = std::filesystem::temp_directory_path() /
-           ("barid-config-test-" + std::to_string(::getpid()) + ".toml");
+    path = std::filesystem::temp_directory_path() / ("barid-config-test-" + std::to_string(::getpid()) + ".toml");
   }
   void TearDown() override { std::filesystem::remove(path); }
 
@@ -98,8 +97,7 @@ TEST_F(ConfigFile, AWrongTypeOrRangeIsNamed) {
   EXPECT_EQ(complaint("[[edge.listeners]]\ntls = 1"), "[edge.listeners] tls" + wrong);
   EXPECT_EQ(complaint("[worker]\nroles = \"delivery\""), "[worker] roles is not a list of strings");
   EXPECT_EQ(complaint("[worker]\nroles = [1]"), "[worker] roles is not a list of strings");
-  EXPECT_EQ(complaint("[edge]\nsends_per_device = 5"),
-            "[edge] sends_per_device is not a table { per_second, burst }");
+  EXPECT_EQ(complaint("[edge]\nsends_per_device = 5"), "[edge] sends_per_device is not a table { per_second, burst }");
   EXPECT_EQ(complaint("[edge]\nlisteners = 5"), "[edge] listeners is not a list of tables");
   EXPECT_EQ(complaint("edge = 5"), "edge is not a table");
 }
@@ -110,11 +108,9 @@ TEST_F(ConfigFile, ValuesThatCannotWorkAreRefused) {
   EXPECT_EQ(complaint("[nats]\ninbox_shards = 0"), "[nats] inbox_shards must be at least 1");
   EXPECT_EQ(complaint("[edge]\nthreads = 0"), "[edge] threads must be at least 1");
   EXPECT_EQ(complaint("[edge]\nengine = \"kqueue\""), "[edge] engine must be auto, io_uring or epoll");
-  EXPECT_EQ(complaint("[[edge.listeners]]\nkind = \"udp\""),
-            "[edge.listeners] kind must be tcp or websocket");
+  EXPECT_EQ(complaint("[[edge.listeners]]\nkind = \"udp\""), "[edge.listeners] kind must be tcp or websocket");
   EXPECT_EQ(complaint("[worker]\nroles = [\"cook\"]"), "[worker] roles knows only delivery and directory");
-  EXPECT_EQ(complaint("[directory]\ncode_sender = \"sms\""),
-            "[directory] code_sender must be log or webhook");
+  EXPECT_EQ(complaint("[directory]\ncode_sender = \"sms\""), "[directory] code_sender must be log or webhook");
   EXPECT_EQ(complaint("[directory]\ncode_sender = \"webhook\""),
             "[directory] webhook_url and webhook_secret_file are needed when code_sender is webhook");
   EXPECT_EQ(complaint("[log]\nlevel = \"verbose\""), "[log] level must be trace, debug, info, warn or error");

@@ -55,8 +55,7 @@ TEST(Ed25519, GivesTheSignaturesOfRfc8032) {
   }
 }
 
-RC_GTEST_PROP(Ed25519, RefusesAnyOtherMessageKeyOrSignature,
-              (const std::string& message, std::uint16_t where)) {
+RC_GTEST_PROP(Ed25519, RefusesAnyOtherMessageKeyOrSignature, (const std::string& message, std::uint16_t where)) {
   init_crypto();
   const KeyPair pair = make_key_pair(), other = make_key_pair();
   const Signature signature = sign(message, pair.secret_key);
@@ -105,8 +104,7 @@ RC_GTEST_PROP(Hex, RoundTrips, (const std::string& bytes)) {
 
 TEST(Hex, RefusesWhatIsNotHex) {
   std::string out;
-  for (const char* bad : {"0", "abc", "0g", "0x00", "a b0", "zz", " 00"})
-    EXPECT_FALSE(from_hex(bad, out)) << bad;
+  for (const char* bad : {"0", "abc", "0g", "0x00", "a b0", "zz", " 00"}) EXPECT_FALSE(from_hex(bad, out)) << bad;
   EXPECT_TRUE(from_hex("", out));
   EXPECT_TRUE(out.empty());
   EXPECT_TRUE(from_hex("00fFA0", out));

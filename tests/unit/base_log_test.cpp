@@ -56,8 +56,7 @@ TEST(MaskedPhone, ShowsTheEndsAndHidesAtLeastFourDigits) {
   for (std::size_t digits = 0; digits <= 15; ++digits) {
     const std::string phone = "+" + std::string("123456789012345").substr(0, digits);
     const std::string masked = masked_phone(phone);
-    const auto shown =
-        std::count_if(masked.begin(), masked.end(), [](char c) { return c >= '0' && c <= '9'; });
+    const auto shown = std::count_if(masked.begin(), masked.end(), [](char c) { return c >= '0' && c <= '9'; });
     EXPECT_TRUE(shown == 0 || shown + 4 <= static_cast<long>(digits)) << phone << " " << masked;
   }
 }

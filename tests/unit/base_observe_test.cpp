@@ -43,8 +43,7 @@ std::string get(std::uint16_t port, const std::string& path) {
 TEST(Observe, ServesHealthReadinessAndMetrics) {
   std::atomic<bool> ready = false;
   const auto port = free_port();
-  Observe observe("test", port,
-                  [&] { return ready ? std::string() : std::string("waiting for the broker"); });
+  Observe observe("test", port, [&] { return ready ? std::string() : std::string("waiting for the broker"); });
   observe.counter("barid_test_total", "Tests counted.", {{"kind", "unit"}}).Increment(3);
   EXPECT_NE(get(port, "/healthz").find("200 OK"), std::string::npos);
   EXPECT_NE(get(port, "/readyz").find("503"), std::string::npos);

@@ -128,11 +128,10 @@ TEST(Content, AHugeListOfNothingCostsBoundedMemory) {
 TEST(Content, TypesHaveTheNamesOfTheSchema) {
   EXPECT_EQ(type_name(Text{}), "text");
   Media media;
-  for (const auto& [kind, name] :
-       std::vector<std::pair<MediaKind, std::string>>{{MediaKind::image, "image"},
-                                                      {MediaKind::audio, "audio"},
-                                                      {MediaKind::video, "video"},
-                                                      {MediaKind::document, "document"}}) {
+  for (const auto& [kind, name] : std::vector<std::pair<MediaKind, std::string>>{{MediaKind::image, "image"},
+                                                                                 {MediaKind::audio, "audio"},
+                                                                                 {MediaKind::video, "video"},
+                                                                                 {MediaKind::document, "document"}}) {
     media.kind = kind;
     EXPECT_EQ(type_name(media), name);
   }

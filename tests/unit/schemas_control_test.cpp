@@ -19,10 +19,8 @@ ToOwner random_to_owner() {
     m.opens.push_back({UserId(gen::u64()), DeviceId(gen::u64()), ConnId(gen::u64()), SessionNo(gen::u64())});
   for (auto n = some(); n > 0; --n)
     m.acks.push_back({UserId(gen::u64()), DeviceId(gen::u64()), ConnId(gen::u64()), gen::u64()});
-  for (auto n = some(); n > 0; --n)
-    m.closes.push_back({UserId(gen::u64()), DeviceId(gen::u64()), ConnId(gen::u64())});
-  for (auto n = some(); n > 0; --n)
-    m.announced.push_back({Partition(gen::any<std::uint16_t>()), Epoch(gen::u64())});
+  for (auto n = some(); n > 0; --n) m.closes.push_back({UserId(gen::u64()), DeviceId(gen::u64()), ConnId(gen::u64())});
+  for (auto n = some(); n > 0; --n) m.announced.push_back({Partition(gen::any<std::uint16_t>()), Epoch(gen::u64())});
   return m;
 }
 
@@ -66,12 +64,10 @@ RC_GTEST_PROP(ToEdge, SurvivesTheBus, ()) {
   std::vector<std::string> frames(some());
   for (std::string& frame : frames) {
     frame = gen::bytes(400);
-    m.deliveries.push_back(
-        {Partition(gen::any<std::uint16_t>()), Epoch(gen::u64()), ConnId(gen::u64()), frame});
+    m.deliveries.push_back({Partition(gen::any<std::uint16_t>()), Epoch(gen::u64()), ConnId(gen::u64()), frame});
   }
   for (auto n = some(); n > 0; --n)
-    m.kicks.push_back(
-        {Partition(gen::any<std::uint16_t>()), Epoch(gen::u64()), ConnId(gen::u64()), gen::code()});
+    m.kicks.push_back({Partition(gen::any<std::uint16_t>()), Epoch(gen::u64()), ConnId(gen::u64()), gen::code()});
   std::string bytes = "replaced";
   encode(bytes, m);
   ToEdge back;
@@ -149,8 +145,8 @@ RC_GTEST_PROP(ControlDecoders, SurviveGarbageTruncationAndFlippedBytes, (const s
   }
   for (int i = 0; i < 30; ++i) {
     std::string hostile = bytes;
-    hostile[static_cast<std::size_t>(
-        gen::pick(static_cast<int>(std::min<std::size_t>(hostile.size(), 120))))] = gen::any<char>();
+    hostile[static_cast<std::size_t>(gen::pick(static_cast<int>(std::min<std::size_t>(hostile.size(), 120))))] =
+        gen::any<char>();
     feed_all(hostile);
   }
 }
@@ -165,8 +161,7 @@ TEST(ControlDecoders, RefuseNothing) {
 
 TEST(ControlDecoders, AListOfElementsWithoutSizeCostsNothing) {
   // Root of one data word and four pointers; the first list claims eight million opens in one tag word.
-  const std::uint64_t words[] = {7ULL << 32, 0x0004'0001'0000'0000, 1, 13 | 7ULL << 32, 0, 0,
-                                 0,          8'000'000ULL << 2};
+  const std::uint64_t words[] = {7ULL << 32, 0x0004'0001'0000'0000, 1, 13 | 7ULL << 32, 0, 0, 0, 8'000'000ULL << 2};
   allocated_bytes() = 0;
   EXPECT_FALSE(decode_to_owner({reinterpret_cast<const char*>(words), sizeof words}));
   EXPECT_LT(allocated_bytes(), 64U * 1024);

@@ -18,9 +18,9 @@ std::vector<Envelope> some_envelopes(std::vector<std::string>& frames) {
   std::vector<Envelope> envelopes;
   for (std::string& frame : frames) {
     frame = std::string(limits::kFrameHeaderBytes, '\x01') + gen::bytes(300);
-    envelopes.push_back({UserId(gen::u64()), DeviceId(gen::u64()), gen::u64(), UserId(gen::u64()),
-                         DeviceId(gen::u64()), WallMs{gen::i64()}, WallMs{gen::i64()},
-                         gen::any<bool>() ? Kind::message : Kind::receipt, gen::any<std::uint8_t>(), frame});
+    envelopes.push_back({UserId(gen::u64()), DeviceId(gen::u64()), gen::u64(), UserId(gen::u64()), DeviceId(gen::u64()),
+                         WallMs{gen::i64()}, WallMs{gen::i64()}, gen::any<bool>() ? Kind::message : Kind::receipt,
+                         gen::any<std::uint8_t>(), frame});
   }
   return envelopes;
 }
@@ -74,8 +74,7 @@ RC_GTEST_PROP(Batch, FlippedBytesNeverThrowAndNeverPointOutside, ()) {
     if (!batch) continue;
     std::size_t sum = 0;
     for (const Envelope& e : batch->envelopes())
-      for (const char c : e.frame)
-        sum += static_cast<unsigned char>(c);  // reads each byte: a sanitizer's chance
+      for (const char c : e.frame) sum += static_cast<unsigned char>(c);  // reads each byte: a sanitizer's chance
     RC_ASSERT(sum < hostile.size() * limits::kBatchEnvelopesMax * 255);
   }
 }
@@ -83,8 +82,7 @@ RC_GTEST_PROP(Batch, FlippedBytesNeverThrowAndNeverPointOutside, ()) {
 TEST(Batch, TheLargestBatchFitsItsSegmentAndIsRead) {
   const std::string frame(limits::kBatchBytesMax / limits::kBatchEnvelopesMax - 8, '\x7f');
   const std::vector<Envelope> envelopes(
-      limits::kBatchEnvelopesMax,
-      {UserId(1), DeviceId(2), 3, UserId(4), DeviceId(5), {}, {}, Kind::message, 0, frame});
+      limits::kBatchEnvelopesMax, {UserId(1), DeviceId(2), 3, UserId(4), DeviceId(5), {}, {}, Kind::message, 0, frame});
   std::string bytes;
   encode_batch(bytes, 1, 2, envelopes);
   EXPECT_LE(bytes.size(), 1'048'576U + 1'024U * 64);
@@ -126,8 +124,7 @@ TEST(Batch, NothingAndHalfAWordAreMalformed) {
 
 TEST(Batch, AHostileCountCostsBoundedMemory) {
   // Root struct of three data words and one pointer, to a list of 2^29-1 envelopes without size.
-  const std::uint64_t words[] = {6ULL << 32,     0x0001'0003'0000'0000, 1, 0, 0,
-                                 1 | 7ULL << 32, 0x1fff'ffffULL << 2};
+  const std::uint64_t words[] = {6ULL << 32, 0x0001'0003'0000'0000, 1, 0, 0, 1 | 7ULL << 32, 0x1fff'ffffULL << 2};
   allocated_bytes() = 0;
   EXPECT_FALSE(Batch::decode({reinterpret_cast<const char*>(words), sizeof words}));
   EXPECT_LT(allocated_bytes(), 64U * 1024);

@@ -53,17 +53,14 @@ TEST_F(Tokens, AnotherDirectoryOrADevicesOwnKeyCannotMakeThem) {
 
 TEST_F(Tokens, ASignatureOverTheBodyAloneIsNotATokensSignature) {
   const std::string body = sealed.substr(64);
-  const auto signature =
-      crypto::sign(body, directory.secret_key);  // what some other protocol might be tricked into
-  EXPECT_EQ(open(std::string(crypto::view(signature)) + body, directory.public_key).error(),
-            Errc::bad_signature);
+  const auto signature = crypto::sign(body, directory.secret_key);  // what some other protocol might be tricked into
+  EXPECT_EQ(open(std::string(crypto::view(signature)) + body, directory.public_key).error(), Errc::bad_signature);
 }
 
 TEST_F(Tokens, SignedNonsenseIsMalformed) {
   for (const std::string& body : {std::string(8, '\0'), std::string("nonsense"), std::string(64, '\xff')}) {
     const auto signature = crypto::sign("barid-token-v1" + body, directory.secret_key);
-    EXPECT_EQ(open(std::string(crypto::view(signature)) + body, directory.public_key).error(),
-              Errc::malformed);
+    EXPECT_EQ(open(std::string(crypto::view(signature)) + body, directory.public_key).error(), Errc::malformed);
   }
 }
 
