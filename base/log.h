@@ -14,7 +14,7 @@ namespace barid {
 struct LogConfig;
 void init_log(const LogConfig& config, std::string_view process_name);
 
-// "+49151•••••23": enough for an operator to recognise a number that a user names, not enough to call it.
+// "+4915•••23": enough for an operator to recognise a number that a user names, not enough to call it.
 std::string masked_phone(std::string_view phone);
 
 // The trace id of a message, the same in every process: "<device hex>-<seq>".
