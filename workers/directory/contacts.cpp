@@ -44,8 +44,8 @@ Directory::Body Directory::block(const control::DirectoryCall& call, const wire:
   if (request.user == call.user) return error(Code::invalid_argument, "one can't block oneself");
   const auto blocked = blocks_.block(call.user, request.user, clock_());
   if (!blocked && blocked.error() == Blocks::Errc::too_many)
-    return error(Code::quota_exceeded, "one can block at most " + std::to_string(Blocks::kPerUserMax) +
-                                           " users; unblock some first");
+    return error(Code::quota_exceeded,
+                 "one can block at most " + std::to_string(Blocks::kPerUserMax) + " users; unblock some first");
   if (!blocked) return error(Code::not_found, "there is no such user");
   project_({ProjectionKind::blocks, call.user.value});
   return wire::Done{};
@@ -64,13 +64,11 @@ Directory::Body Directory::list_blocked(const control::DirectoryCall& call) {
 Directory::Body Directory::list_devices(const control::DirectoryCall& call) {
   wire::Devices devices;
   for (const auto& device : accounts_.live_devices(call.user))
-    devices.devices.push_back(
-        {device.device, device.name, device.created_at.value, device.device == call.device});
+    devices.devices.push_back({device.device, device.name, device.created_at.value, device.device == call.device});
   return devices;
 }
 
-Directory::Body Directory::revoke_device(const control::DirectoryCall& call,
-                                         const wire::RevokeDevice& request) {
+Directory::Body Directory::revoke_device(const control::DirectoryCall& call, const wire::RevokeDevice& request) {
   if (!accounts_.revoke_device(call.user, request.device, clock_()))
     return error(Code::not_found, "you have no such device");
   project_({ProjectionKind::revoked, request.device.value});

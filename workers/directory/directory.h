@@ -37,8 +37,8 @@ class Directory {
   using Project = std::function<void(storage::Change)>;
   using WallClock = std::function<WallMs()>;
 
-  Directory(storage::Pool& pool, const DirectoryConfig& config, const DirectorySecrets& secrets,
-            CodeSender& sender, Project project, WallClock clock = &wall_now);
+  Directory(storage::Pool& pool, const DirectoryConfig& config, const DirectorySecrets& secrets, CodeSender& sender,
+            Project project, WallClock clock = &wall_now);
 
   // Never throws: what goes wrong becomes an error response (and a line in the log).
   wire::Response answer(const control::DirectoryCall& call);
@@ -51,8 +51,7 @@ class Directory {
   // registration.cpp
   Body request_code(const control::DirectoryCall& call, const wire::RequestCode& request);
   Body verify_code(const control::DirectoryCall& call, const wire::VerifyCode& request);
-  Body register_device(const std::string& phone, const std::string& mac, const wire::VerifyCode& request,
-                       WallMs now);
+  Body register_device(const std::string& phone, const std::string& mac, const wire::VerifyCode& request, WallMs now);
   std::string throttle_key(const char* kind, const std::string& subject) const;
 
   // contacts.cpp

@@ -24,8 +24,7 @@ bool LogSender::send(const CodeMessage& message) {
 }
 
 std::unique_ptr<CodeSender> make_code_sender(const DirectoryConfig& config, Observe& observe) {
-  if (config.code_sender == "webhook")
-    return std::make_unique<WebhookSender>(webhook_options(config), observe);
+  if (config.code_sender == "webhook") return std::make_unique<WebhookSender>(webhook_options(config), observe);
   auto secrets = std::filesystem::absolute(config.secrets_dir).lexically_normal();
   if (!secrets.has_filename()) secrets = secrets.parent_path();  // "secrets/" is "secrets"
   return std::make_unique<LogSender>((secrets.parent_path() / "codes.log").string());

@@ -51,9 +51,8 @@ Result<std::string, std::string> normalise_phone(std::string_view text) {
     return fail<std::string>("write the phone number with + and its country code, like +49 1512 3456789");
   // libphonenumber reads letters as on a keypad (+1 800 FLOWERS) and takes extensions; neither gets a code by
   // SMS.
-  if (std::any_of(text.begin(), text.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ';' || c == '\0';
-      }))
+  if (std::any_of(text.begin(), text.end(),
+                  [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == ';' || c == '\0'; }))
     return fail<std::string>("a phone number has no letters or extensions");
 
   const PhoneNumberUtil& util = *PhoneNumberUtil::GetInstance();

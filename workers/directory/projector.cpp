@@ -81,8 +81,7 @@ struct Projector::Impl {
   void publish_keys() {
     bring(broker::kMetaBucket, broker::kMetaDirectoryKey,
           [&] { return crypto::to_hex(crypto::view(secrets.signing.public_key)); });
-    bring(broker::kMetaBucket, broker::kMetaAddressKey,
-          [&] { return crypto::to_hex(crypto::view(secrets.address)); });
+    bring(broker::kMetaBucket, broker::kMetaAddressKey, [&] { return crypto::to_hex(crypto::view(secrets.address)); });
   }
 
   std::string incarnation() {
@@ -129,8 +128,7 @@ struct Projector::Impl {
   void turn() {
     sweep();
     const std::string now_incarnation = incarnation();
-    if (now_incarnation != seen_incarnation || steady_now() - full_at >= kFullEvery ||
-        full_at == TimePoint{}) {
+    if (now_incarnation != seen_incarnation || steady_now() - full_at >= kFullEvery || full_at == TimePoint{}) {
       bring_everything();
       seen_incarnation = now_incarnation;
       full_at = steady_now();

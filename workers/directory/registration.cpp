@@ -42,32 +42,26 @@ std::string Directory::throttle_key(const char* kind, const std::string& subject
   return std::string(crypto::view(mac).substr(0, 16));
 }
 
-Directory::Body Directory::request_code(const control::DirectoryCall& call,
-                                        const wire::RequestCode& request) {
+Directory::Body Directory::request_code(const control::DirectoryCall& call, const wire::RequestCode& request) {
   const auto phone = normalise_phone(request.phone);
   if (!phone) return error(Code::invalid_phone, phone.error());
   const WallMs now = clock_();
   if (!sender_.has_room())
-    return error(Code::unavailable, "no code can be sent right now",
-                 std::chrono::milliseconds(kUnavailableRetryMs));
+    return error(Code::unavailable, "no code can be sent right now", std::chrono::milliseconds(kUnavailableRetryMs));
   const std::string address = throttle_key("codes", throttle_address(call.address));
   if (const auto taken = throttles_.take(address, config_.codes_per_address, now); !taken)
-    return error(Code::code_throttled, "too many codes were asked for from this network",
-                 taken.error().retry_after);
+    return error(Code::code_throttled, "too many codes were asked for from this network", taken.error().retry_after);
 
   const std::string code = make_code();
   const auto stored = codes_.store(*phone, code_mac(*phone, code, secrets_.otp), code_policy_, now);
   if (!stored)
     return error(Code::code_throttled, "a code was sent a short while ago; wait before asking for another",
                  stored.error().retry_after);
-  const CodeMessage message{*phone, code, hex_id(crypto::random_u64()),
-                            WallMs{now.value + code_policy_.ttl.count()}};
-  if (!sender_.send(message))
-    return error(Code::unavailable, "no code can be sent right now", stored->resend_in);
+  const CodeMessage message{*phone, code, hex_id(crypto::random_u64()), WallMs{now.value + code_policy_.ttl.count()}};
+  if (!sender_.send(message)) return error(Code::unavailable, "no code can be sent right now", stored->resend_in);
   using std::chrono::duration_cast;
-  return wire::CodeSent{
-      static_cast<std::uint32_t>(config_.code_ttl.count()),
-      static_cast<std::uint32_t>(duration_cast<std::chrono::seconds>(stored->resend_in).count())};
+  return wire::CodeSent{static_cast<std::uint32_t>(config_.code_ttl.count()),
+                        static_cast<std::uint32_t>(duration_cast<std::chrono::seconds>(stored->resend_in).count())};
 }
 
 Directory::Body Directory::verify_code(const control::DirectoryCall& call, const wire::VerifyCode& request) {
@@ -76,8 +70,7 @@ Directory::Body Directory::verify_code(const control::DirectoryCall& call, const
   const std::string code = read_code(request.code);
   if (code.empty()) return error(Code::invalid_argument, "a code has six digits");
   if (request.device_key.size() != crypto::PublicKey{}.size() ||
-      crypto_core_ed25519_is_valid_point(reinterpret_cast<const unsigned char*>(request.device_key.data())) !=
-          1)
+      crypto_core_ed25519_is_valid_point(reinterpret_cast<const unsigned char*>(request.device_key.data())) != 1)
     return error(Code::invalid_argument, "deviceKey must be an Ed25519 public key, 32 bytes");
 
   // Each throttle is charged before the code is looked at (so that many tries at once can't slip through
@@ -85,11 +78,9 @@ Directory::Body Directory::verify_code(const control::DirectoryCall& call, const
   const WallMs now = clock_();
   const std::string address = throttle_key("failures", throttle_address(call.address));
   if (const auto taken = throttles_.take(address, config_.failures_per_address, now); !taken)
-    return error(Code::code_throttled, "too many wrong codes came from this network",
-                 taken.error().retry_after);
+    return error(Code::code_throttled, "too many wrong codes came from this network", taken.error().retry_after);
   if (const auto taken = throttles_.take(throttle_key("tries", *phone), kTriesPerNumber, now); !taken)
-    return error(Code::code_throttled, "too many codes were tried for this number",
-                 taken.error().retry_after);
+    return error(Code::code_throttled, "too many codes were tried for this number", taken.error().retry_after);
 
   const auto expected = codes_.spend_try(*phone, now);
   if (!expected) {
@@ -110,16 +101,15 @@ Directory::Body Directory::register_device(const std::string& phone, const std::
   const auto registered = accounts_.register_device(claim, now);
   if (!registered) return error(Code::code_expired, "this code has been used; ask for a new one");
   for (const DeviceId old : registered->revoked) project_({storage::ProjectionKind::revoked, old.value});
-  spdlog::info("device {} registered for {} ({} revoked)", hex_id(registered->device.value),
-               masked_phone(phone), registered->revoked.size());
+  spdlog::info("device {} registered for {} ({} revoked)", hex_id(registered->device.value), masked_phone(phone),
+               registered->revoked.size());
   token::Token token;
   token.user = registered->user;
   token.device = registered->device;
   token.device_key = claim.device_key;
   token.issued_at_s = now.value / 1000;
   token.expires_at_s = token.issued_at_s + std::chrono::seconds(config_.token_ttl).count();
-  return wire::Registered{registered->user, registered->device,
-                          token::seal(token, secrets_.signing.secret_key), phone};
+  return wire::Registered{registered->user, registered->device, token::seal(token, secrets_.signing.secret_key), phone};
 }
 
 }  // namespace barid::directory

@@ -44,8 +44,7 @@ void create_key(const std::string& path, std::size_t size) {
   const std::string draft = path + "." + std::to_string(::getpid());
   {
     const Fd file(::open(draft.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-    if (file.get() < 0 ||
-        ::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()) ||
+    if (file.get() < 0 || ::write(file.get(), line.data(), line.size()) != static_cast<ssize_t>(line.size()) ||
         ::fsync(file.get()) != 0)
       complain(draft, std::string("cannot write: ") + std::strerror(errno));
   }
@@ -70,8 +69,7 @@ std::string read_secret_file(const std::string& path) {
   if (file.get() < 0) complain(path, std::string("cannot read the secret: ") + std::strerror(errno));
   struct stat info {};
   if (::fstat(file.get(), &info) != 0) complain(path, "cannot be examined");
-  if ((info.st_mode & 077) != 0)
-    complain(path, "is accessible to others than its owner; run: chmod 600 " + path);
+  if ((info.st_mode & 077) != 0) complain(path, "is accessible to others than its owner; run: chmod 600 " + path);
   std::string text(kSecretBytesMax, '\0');
   const ssize_t count = ::read(file.get(), text.data(), text.size());
   if (count <= 0) complain(path, "is empty");

@@ -17,9 +17,8 @@ namespace barid::directory {
 namespace {
 
 // In the order of wire::Request::body.
-constexpr std::array<const char*, 9> kKinds = {"request_code", "verify_code",   "lookup",
-                                               "block",        "unblock",       "list_blocked",
-                                               "list_devices", "revoke_device", "devices_of"};
+constexpr std::array<const char*, 9> kKinds = {"request_code", "verify_code",  "lookup",        "block",     "unblock",
+                                               "list_blocked", "list_devices", "revoke_device", "devices_of"};
 static_assert(kKinds.size() == std::variant_size_v<decltype(wire::Request::body)>);
 
 std::string outcome_of(const wire::Response& response) {
@@ -36,14 +35,10 @@ struct DirectoryService::Impl {
         pool(pool_in),
         observe(observe_in),
         projector(control, pool, secrets, config.token_ttl, observe),
-        directory(pool, config, secrets, sender,
-                  [this](storage::Change change) { projector.project(change); }),
-        connected(observe.gauge("barid_postgres_connections", "Postgres connections by state",
-                                {{"state", "open"}})),
-        in_use(observe.gauge("barid_postgres_connections", "Postgres connections by state",
-                             {{"state", "in_use"}})),
-        connect_failures(
-            observe.gauge("barid_postgres_connect_failures", "failed attempts to connect, since start")),
+        directory(pool, config, secrets, sender, [this](storage::Change change) { projector.project(change); }),
+        connected(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "open"}})),
+        in_use(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "in_use"}})),
+        connect_failures(observe.gauge("barid_postgres_connect_failures", "failed attempts to connect, since start")),
         cut(observe.gauge("barid_postgres_cut", "connections cut because they took too long, since start")) {}
 
   bool enter() {
@@ -87,9 +82,8 @@ std::string DirectoryService::Impl::handle(std::string_view bytes) {
     return control::encode(wire::Response{0, error(wire::Code::malformed, "malformed directory call")});
   }
   if (!enter())
-    return control::encode(
-        wire::Response{call->request.id, error(wire::Code::unavailable, "this worker is stopping",
-                                               std::chrono::milliseconds(kUnavailableRetryMs))});
+    return control::encode(wire::Response{call->request.id, error(wire::Code::unavailable, "this worker is stopping",
+                                                                  std::chrono::milliseconds(kUnavailableRetryMs))});
   const wire::Response response = directory.answer(*call);
   measure(*call, response, since);
   leave();
@@ -115,9 +109,8 @@ void DirectoryService::Impl::measure(const control::DirectoryCall& call, const w
   cut.Set(static_cast<double>(stats.cut));
 }
 
-DirectoryService::DirectoryService(broker::Control& control, storage::Pool& pool,
-                                   const DirectoryConfig& config, const DirectorySecrets& secrets,
-                                   CodeSender& sender, Observe& observe)
+DirectoryService::DirectoryService(broker::Control& control, storage::Pool& pool, const DirectoryConfig& config,
+                                   const DirectorySecrets& secrets, CodeSender& sender, Observe& observe)
     : impl_(std::make_shared<Impl>(control, pool, config, secrets, sender, observe)) {}
 
 DirectoryService::~DirectoryService() {

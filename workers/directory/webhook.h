@@ -21,8 +21,7 @@ struct WebhookRequest {
   std::string body, timestamp, signature;
 };
 WebhookRequest sign_webhook(const CodeMessage& message, const std::string& secret, WallMs now);
-std::string webhook_signature(const std::string& secret, const std::string& timestamp,
-                              const std::string& body);
+std::string webhook_signature(const std::string& secret, const std::string& timestamp, const std::string& body);
 
 enum class Handover { taken, try_again, refused };
 Handover judge_status(long status);  // 0: no answer

@@ -29,8 +29,8 @@ struct Job {
 std::size_t discard(char*, std::size_t size, std::size_t count, void*) { return size * count; }
 
 // One POST. The HTTP status, or 0 when there was no answer.
-long post(CURL* curl, const WebhookOptions& options, const WebhookRequest& request,
-          curl_xferinfo_callback is_stopping, void* self) {
+long post(CURL* curl, const WebhookOptions& options, const WebhookRequest& request, curl_xferinfo_callback is_stopping,
+          void* self) {
   curl_slist* headers = nullptr;
   headers = curl_slist_append(headers, "Content-Type: application/json");
   headers = curl_slist_append(headers, ("Barid-Timestamp: " + request.timestamp).c_str());
@@ -60,12 +60,9 @@ long post(CURL* curl, const WebhookOptions& options, const WebhookRequest& reque
 struct WebhookSender::Impl {
   Impl(WebhookOptions options_in, Observe& observe)
       : options(std::move(options_in)),
-        sent(observe.counter("barid_codes_total", "one-time codes by what became of them",
-                             {{"outcome", "sent"}})),
-        failed(observe.counter("barid_codes_total", "one-time codes by what became of them",
-                               {{"outcome", "failed"}})),
-        retried(observe.counter("barid_code_retries_total",
-                                "attempts to hand a code to the gateway that failed")) {
+        sent(observe.counter("barid_codes_total", "one-time codes by what became of them", {{"outcome", "sent"}})),
+        failed(observe.counter("barid_codes_total", "one-time codes by what became of them", {{"outcome", "failed"}})),
+        retried(observe.counter("barid_code_retries_total", "attempts to hand a code to the gateway that failed")) {
     curl_global_init(CURL_GLOBAL_DEFAULT);
     for (int i = 0; i < kThreads; ++i) threads.emplace_back([this] { run(); });
   }
