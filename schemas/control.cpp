@@ -9,9 +9,10 @@
 namespace barid::control {
 namespace {
 
-capnp::ReaderOptions bus_options() {
+// In proportion to what came: lists of elements without a size cannot claim millions of them.
+capnp::ReaderOptions bus_options(std::string_view bytes) {
   capnp::ReaderOptions options;
-  options.traversalLimitInWords = 64 * 1024 * 1024 / sizeof(capnp::word);
+  options.traversalLimitInWords = 64 + 4 * bytes.size() / sizeof(capnp::word);
   options.nestingLimit = limits::kNestingMax;
   return options;
 }
@@ -72,13 +73,14 @@ void encode(std::string& out, const ToOwner& m) {
 
 Result<ToOwner, Errc> decode_to_owner(std::string_view bytes) {
   try {
-    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options());
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options(bytes));
     auto r = reader.getRoot<schema::ToOwner>();
     ToOwner m;
     m.edge = Incarnation(r.getEdgeIncarnation());
     m.opens.reserve(r.getOpens().size());
     for (auto o : r.getOpens())
-      m.opens.push_back({UserId(o.getUser()), DeviceId(o.getDevice()), ConnId(o.getConn()), SessionNo(o.getSessionNo())});
+      m.opens.push_back(
+          {UserId(o.getUser()), DeviceId(o.getDevice()), ConnId(o.getConn()), SessionNo(o.getSessionNo())});
     m.acks.reserve(r.getAcks().size());
     for (auto a : r.getAcks())
       m.acks.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), ConnId(a.getConn()), a.getUpTo()});
@@ -97,6 +99,7 @@ void encode(std::string& out, const ToEdge& m) {
   capnp::MallocMessageBuilder message(bus_scratch(words));
   auto b = message.initRoot<schema::ToEdge>();
   b.setWorkerIncarnation(m.worker.value);
+  b.setReannounce(m.reannounce);
   auto deliveries = b.initDeliveries(static_cast<unsigned>(m.deliveries.size()));
   for (unsigned i = 0; i < m.deliveries.size(); ++i) {
     auto d = deliveries[i];
@@ -120,13 +123,14 @@ Errc const* decode_to_edge(std::string_view bytes, ToEdge& out) {
   out.clear();
   try {
     // The reader goes, the aligned copy stays until the next decode: so do the frames' views.
-    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options());
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options(bytes));
     auto r = reader.getRoot<schema::ToEdge>();
     out.worker = Incarnation(r.getWorkerIncarnation());
+    out.reannounce = r.getReannounce();
     out.deliveries.reserve(r.getDeliveries().size());
     for (auto d : r.getDeliveries())
-      out.deliveries.push_back({Partition(d.getPartition()), Epoch(d.getEpoch()), ConnId(d.getConn()),
-                                codec::view(d.getFrame())});
+      out.deliveries.push_back(
+          {Partition(d.getPartition()), Epoch(d.getEpoch()), ConnId(d.getConn()), codec::view(d.getFrame())});
     for (auto k : r.getKicks())
       out.kicks.push_back({Partition(k.getPartition()), Epoch(k.getEpoch()), ConnId(k.getConn()),
                            k.getCode() <= static_cast<std::uint16_t>(wire::Code::undeliverable)

@@ -50,14 +50,24 @@ Request read_request(schema::Request::Reader r) {
       request.body = std::move(lookup);
       return request;
     }
-    case schema::Request::BLOCK: request.body = Block{UserId(r.getBlock().getUser())}; return request;
-    case schema::Request::UNBLOCK: request.body = Unblock{UserId(r.getUnblock().getUser())}; return request;
-    case schema::Request::LIST_BLOCKED: request.body = ListBlocked{}; return request;
-    case schema::Request::LIST_DEVICES: request.body = ListDevices{}; return request;
+    case schema::Request::BLOCK:
+      request.body = Block{UserId(r.getBlock().getUser())};
+      return request;
+    case schema::Request::UNBLOCK:
+      request.body = Unblock{UserId(r.getUnblock().getUser())};
+      return request;
+    case schema::Request::LIST_BLOCKED:
+      request.body = ListBlocked{};
+      return request;
+    case schema::Request::LIST_DEVICES:
+      request.body = ListDevices{};
+      return request;
     case schema::Request::REVOKE_DEVICE:
       request.body = RevokeDevice{DeviceId(r.getRevokeDevice().getDevice())};
       return request;
-    case schema::Request::DEVICES_OF: request.body = DevicesOf{UserId(r.getDevicesOf().getUser())}; return request;
+    case schema::Request::DEVICES_OF:
+      request.body = DevicesOf{UserId(r.getDevicesOf().getUser())};
+      return request;
   }
   refuse(Code::unknown_frame);
 }
@@ -82,16 +92,22 @@ Response read_response(schema::Response::Reader r) {
     }
     case schema::Response::CONTACTS: {
       Contacts contacts;
-      for (auto c : r.getContacts()) {
+      auto found = r.getContacts();
+      if (found.size() > limits::kLookupPhonesMax) refuse(Code::malformed);
+      for (auto c : found) {
         Contact contact{read_short_text(c.getPhone()), UserId(c.getUser()), {}};
-        for (auto a : c.getDevices())
+        auto addresses = c.getDevices();
+        if (addresses.size() > limits::kDevicesMax) refuse(Code::malformed);
+        for (auto a : addresses)
           contact.devices.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), a.getTag()});
         contacts.found.push_back(std::move(contact));
       }
       response.body = std::move(contacts);
       return response;
     }
-    case schema::Response::DONE: response.body = Done{}; return response;
+    case schema::Response::DONE:
+      response.body = Done{};
+      return response;
     case schema::Response::USERS: {
       Users users;
       for (auto u : r.getUsers()) users.users.emplace_back(u);
@@ -100,7 +116,9 @@ Response read_response(schema::Response::Reader r) {
     }
     case schema::Response::DEVICES: {
       Devices devices;
-      for (auto d : r.getDevices())
+      auto list = r.getDevices();
+      if (list.size() > limits::kDevicesMax) refuse(Code::malformed);
+      for (auto d : list)
         devices.devices.push_back(
             {DeviceId(d.getDevice()), read_short_text(d.getName()), d.getCreatedAtMs(), d.getCurrent()});
       response.body = std::move(devices);
