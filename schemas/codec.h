@@ -45,9 +45,7 @@ inline kj::ArrayPtr<const kj::byte> bytes(std::string_view s) {
   return {reinterpret_cast<const kj::byte*>(s.data()), s.size()};
 }
 inline capnp::Data::Reader as_data(std::string_view s) { return capnp::Data::Reader(bytes(s)); }
-inline std::string_view view(capnp::Data::Reader d) {
-  return {reinterpret_cast<const char*>(d.begin()), d.size()};
-}
+inline std::string_view view(capnp::Data::Reader d) { return {reinterpret_cast<const char*>(d.begin()), d.size()}; }
 inline std::string_view view(capnp::Text::Reader t) { return {t.begin(), t.size()}; }
 inline capnp::Text::Reader text(const std::string& s) { return capnp::Text::Reader(s.c_str(), s.size()); }
 

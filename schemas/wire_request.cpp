@@ -98,8 +98,7 @@ Response read_response(schema::Response::Reader r) {
         Contact contact{read_short_text(c.getPhone()), UserId(c.getUser()), {}};
         auto addresses = c.getDevices();
         if (addresses.size() > limits::kDevicesMax) refuse(Code::malformed);
-        for (auto a : addresses)
-          contact.devices.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), a.getTag()});
+        for (auto a : addresses) contact.devices.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), a.getTag()});
         contacts.found.push_back(std::move(contact));
       }
       response.body = std::move(contacts);

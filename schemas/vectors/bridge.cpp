@@ -125,15 +125,12 @@ void describe(V& v, wire::Challenge& c) {
 }
 template <class V>
 void describe(V& v, wire::Login& l) {
-  v.bytes("token", l.token), v.bytes("signature", l.signature), v("sessionNo", l.session_no),
-      v("client", l.client);
+  v.bytes("token", l.token), v.bytes("signature", l.signature), v("sessionNo", l.session_no), v("client", l.client);
 }
 template <class V>
 void describe(V& v, wire::Welcome& w) {
-  v("user", w.user), v("device", w.device), v("serverTimeMs", w.server_time_ms),
-      v("sendWindow", w.send_window);
-  v("deliverWindow", w.deliver_window), v("contentBytesMax", w.content_bytes_max),
-      v("heartbeatMs", w.heartbeat_ms);
+  v("user", w.user), v("device", w.device), v("serverTimeMs", w.server_time_ms), v("sendWindow", w.send_window);
+  v("deliverWindow", w.deliver_window), v("contentBytesMax", w.content_bytes_max), v("heartbeatMs", w.heartbeat_ms);
   v("halfOpenMs", w.half_open_ms), v("messageTtlS", w.message_ttl_s), v("incarnation", w.incarnation);
 }
 template <class V>
@@ -271,13 +268,11 @@ void describe(V& v, envelope::Envelope& e) {
 }
 
 // Names of a variant's alternatives, in its order.
-constexpr std::string_view kFrames[] = {"challenge", "login",   "welcome", "send",    "accepted",
-                                        "refused",   "deliver", "receipt", "ack",     "ping",
-                                        "pong",      "error",   "request", "response"};
+constexpr std::string_view kFrames[] = {"challenge", "login", "welcome", "send", "accepted", "refused", "deliver",
+                                        "receipt",   "ack",   "ping",    "pong", "error",    "request", "response"};
 constexpr std::string_view kRequests[] = {"requestCode", "verifyCode",  "lookup",       "block",    "unblock",
                                           "listBlocked", "listDevices", "revokeDevice", "devicesOf"};
-constexpr std::string_view kResponses[] = {"error", "codeSent", "registered", "contacts",
-                                           "done",  "users",    "devices"};
+constexpr std::string_view kResponses[] = {"error", "codeSent", "registered", "contacts", "done", "users", "devices"};
 
 template <class Variant, std::size_t I = 0>
 Variant nth(std::size_t index) {

@@ -32,10 +32,8 @@ const crypto::ShortKey kAddressKey = counting<16>(0xa0);
 token::Token example_token() {
   return {kAlice, kAlicePhone, device_key().public_key, kNowMs / 1000, kNowMs / 1000 + 31'536'000};
 }
-std::string signature_for(const std::array<std::uint8_t, 32>& nonce, SessionNo session,
-                          const std::string& token) {
-  return std::string(
-      crypto::view(crypto::sign(wire::login_message(nonce, session, token), device_key().secret_key)));
+std::string signature_for(const std::array<std::uint8_t, 32>& nonce, SessionNo session, const std::string& token) {
+  return std::string(crypto::view(crypto::sign(wire::login_message(nonce, session, token), device_key().secret_key)));
 }
 wire::Address bob_address() { return {kBob, kBobPhone, token::address_tag(kBob, kBobPhone, kAddressKey)}; }
 
@@ -52,8 +50,7 @@ std::vector<Named> session_frames() {
   return {
       {"challenge", Challenge{nonce, kNowMs, 1, 1, "edge-1"}},
       {"login", Login{token, signature_for(nonce, SessionNo(7), token), SessionNo(7), "example/1.0"}},
-      {"welcome",
-       Welcome{kAlice, kAlicePhone, kNowMs, 64, 128, 61'440, 20'000, 30'000, 2'592'000, 0xfeedface12345678}},
+      {"welcome", Welcome{kAlice, kAlicePhone, kNowMs, 64, 128, 61'440, 20'000, 30'000, 2'592'000, 0xfeedface12345678}},
       {"send a message", Send{1, bob_address(), SendKind::message, kNowMs, 0, hello, {}}},
       {"send read receipts", Send{2, bob_address(), SendKind::read, kNowMs, 0, "", {{1, 3}, {9, 1}}}},
       {"accepted", Accepted{{{1, 2}, {4, 60}}}},
@@ -61,8 +58,7 @@ std::vector<Named> session_frames() {
       {"refused for good", Refused{3, Code::unknown_recipient, 0, ""}},
       {"deliver", Deliver{kAlice, kAlicePhone, 1, kNowMs, kNowMs + 3, hello}},
       {"deliver of nothing", Deliver{kAlice, kAlicePhone, 0xfffffffffffffffe, -1, 0, ""}},
-      {"receipt delivered",
-       Receipt{ReceiptKind::delivered, kBob, kBobPhone, {{1, 2}}, kNowMs + 5, Code::none}},
+      {"receipt delivered", Receipt{ReceiptKind::delivered, kBob, kBobPhone, {{1, 2}}, kNowMs + 5, Code::none}},
       {"receipt read", Receipt{ReceiptKind::read, kBob, kBobPhone, {{1, 1}}, kNowMs + 9'000, Code::none}},
       {"receipt failed", Receipt{ReceiptKind::failed, kBob, kBobPhone, {{2, 1}}, kNowMs, Code::expired}},
       {"ack", Ack{42}},
@@ -94,8 +90,8 @@ std::vector<Named> directory_frames() {
       {"nobody found", Response{3, Contacts{}}},
       {"done", Response{4, Done{}}},
       {"users", Response{6, Users{{kBob, UserId(1)}}}},
-      {"devices", Response{7, Devices{{{kAlicePhone, "Alice's phone", kNowMs, true},
-                                       {kBobPhone, "ŝtelita ☎", 0, false}}}}},
+      {"devices",
+       Response{7, Devices{{{kAlicePhone, "Alice's phone", kNowMs, true}, {kBobPhone, "ŝtelita ☎", 0, false}}}}},
   };
 }
 
@@ -182,8 +178,7 @@ Json addresses_json() {
       entry["of " + std::to_string(count)] = partition_of(user, count).value;
     partitions.push_back(entry);
   }
-  return {
-      {"addressKey", crypto::to_hex(crypto::view(kAddressKey))}, {"tags", tags}, {"partitions", partitions}};
+  return {{"addressKey", crypto::to_hex(crypto::view(kAddressKey))}, {"tags", tags}, {"partitions", partitions}};
 }
 
 Json batch_json() {
@@ -203,10 +198,7 @@ Json batch_json() {
   envelope::encode_batch(bytes, 0xabcdef, 12, envelopes);
   Json list = Json::array();
   for (const auto& e : envelopes) list.push_back(to_json(e));
-  return {{"origin", std::to_string(0xabcdef)},
-          {"number", "12"},
-          {"envelopes", list},
-          {"hex", crypto::to_hex(bytes)}};
+  return {{"origin", std::to_string(0xabcdef)}, {"number", "12"}, {"envelopes", list}, {"hex", crypto::to_hex(bytes)}};
 }
 
 }  // namespace

@@ -41,8 +41,7 @@ TEST(Frames, AStreamIsSplitWhereverItIsCut) {
   append(stream, Error{Code::rate_limited, 5, "slow down"});
   append(stream, Ack{0});
   const std::size_t first = split(stream)->bytes;
-  for (std::size_t cut = 0; cut < first; ++cut)
-    EXPECT_FALSE(split(std::string_view(stream).substr(0, cut))) << cut;
+  for (std::size_t cut = 0; cut < first; ++cut) EXPECT_FALSE(split(std::string_view(stream).substr(0, cut))) << cut;
   std::string_view rest = stream;
   std::vector<FrameType> types;
   while (auto raw = split(rest)) {
@@ -57,8 +56,7 @@ TEST(Frames, AStreamIsSplitWhereverItIsCut) {
 // (17/16).
 std::string worst_case_for_packing(std::size_t size) {
   std::string content(size, '\x5a');
-  for (std::size_t word = 1; word * 8 + 8 <= size; word += 2)
-    content[word * 8] = content[word * 8 + 4] = '\0';
+  for (std::size_t word = 1; word * 8 + 8 <= size; word += 2) content[word * 8] = content[word * 8 + 4] = '\0';
   return content;
 }
 
@@ -78,15 +76,13 @@ TEST(Frames, TheLargestContentFitsAFrameHoweverBadlyItPacks) {
     }
   }
   EXPECT_GT(
-      encode_frame(Deliver{UserId(1), DeviceId(1), 1, 0, 0, worst_case_for_packing(limits::kContentBytesMax)})
-          .size(),
+      encode_frame(Deliver{UserId(1), DeviceId(1), 1, 0, 0, worst_case_for_packing(limits::kContentBytesMax)}).size(),
       limits::kContentBytesMax * 17 / 16);
 }
 
 TEST(Frames, TheMostRangesFitAFrame) {
   std::vector<SeqRange> ranges;
-  for (std::size_t i = 0; i < limits::kRangesMax; ++i)
-    ranges.push_back({0xfedcba9876543210ULL - i, 0xfedcba98U});
+  for (std::size_t i = 0; i < limits::kRangesMax; ++i) ranges.push_back({0xfedcba9876543210ULL - i, 0xfedcba98U});
   const Frame frame = Receipt{ReceiptKind::read, UserId(~0ULL), DeviceId(~0ULL), ranges, -1, Code::none};
   const auto back = decode_bytes(encode_frame(frame));
   ASSERT_TRUE(back);
@@ -98,10 +94,9 @@ TEST(Frames, TheLargestLookupFitsAFrameAndSoDoesItsAnswer) {
   Contacts contacts;
   for (std::size_t i = 0; i < limits::kLookupPhonesMax; ++i) {
     lookup.phones.push_back("+" + std::to_string(100'000'000'000'000 + i));
-    contacts.found.push_back(
-        {lookup.phones.back(),
-         UserId(~i),
-         {{UserId(~i), DeviceId(~i * 3), ~i * 7}, {UserId(~i), DeviceId(~i * 5), ~i * 9}}});
+    contacts.found.push_back({lookup.phones.back(),
+                              UserId(~i),
+                              {{UserId(~i), DeviceId(~i * 3), ~i * 7}, {UserId(~i), DeviceId(~i * 5), ~i * 9}}});
   }
   for (const Frame& frame : {Frame(Request{1, lookup}), Frame(Response{1, contacts})}) {
     const auto back = decode_bytes(encode_frame(frame));

@@ -18,16 +18,14 @@ inline int pick(int count) { return *rc::gen::resize(rc::kNominalSize, rc::gen::
 
 // Zeros, small numbers and whole-range ones: packing treats each differently.
 inline std::uint64_t u64() {
-  return *rc::gen::oneOf(rc::gen::arbitrary<std::uint64_t>(),
-                         rc::gen::element<std::uint64_t>(0, 1, 255, 256, ~0ULL));
+  return *rc::gen::oneOf(rc::gen::arbitrary<std::uint64_t>(), rc::gen::element<std::uint64_t>(0, 1, 255, 256, ~0ULL));
 }
 inline std::int64_t i64() { return static_cast<std::int64_t>(u64()); }
 inline std::uint32_t u32() { return static_cast<std::uint32_t>(u64()); }
 
 inline std::string bytes(std::size_t most) {
   const auto size = *rc::gen::inRange<std::size_t>(0, most + 1);
-  return *rc::gen::container<std::string>(size,
-                                          rc::gen::oneOf(rc::gen::arbitrary<char>(), rc::gen::just('\0')));
+  return *rc::gen::container<std::string>(size, rc::gen::oneOf(rc::gen::arbitrary<char>(), rc::gen::just('\0')));
 }
 
 inline std::string text(std::size_t bytes_most = limits::kTextBytesMax) {
@@ -135,9 +133,8 @@ inline wire::Frame frame(int kind) {
     case 1:
       return Login{bytes(300), bytes(64), SessionNo(u64()), text()};
     case 2:
-      return Welcome{
-          UserId(u64()), DeviceId(u64()), i64(), any<std::uint16_t>(), any<std::uint16_t>(), u32(), u32(),
-          u32(),         u32(),           u64()};
+      return Welcome{UserId(u64()), DeviceId(u64()), i64(), any<std::uint16_t>(), any<std::uint16_t>(), u32(), u32(),
+                     u32(),         u32(),           u64()};
     case 3:
       return Send{u64(),      address(), any<bool>() ? SendKind::message : SendKind::read, i64(), u32(),
                   bytes(500), ranges(30)};
@@ -148,12 +145,8 @@ inline wire::Frame frame(int kind) {
     case 6:
       return Deliver{UserId(u64()), DeviceId(u64()), u64(), i64(), i64(), bytes(500)};
     case 7:
-      return Receipt{static_cast<ReceiptKind>(*rc::gen::inRange(0, 3)),
-                     UserId(u64()),
-                     DeviceId(u64()),
-                     ranges(60),
-                     i64(),
-                     code()};
+      return Receipt{
+          static_cast<ReceiptKind>(*rc::gen::inRange(0, 3)), UserId(u64()), DeviceId(u64()), ranges(60), i64(), code()};
     case 8:
       return Ack{u64()};
     case 9:

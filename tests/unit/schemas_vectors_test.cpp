@@ -17,9 +17,7 @@ Json load(const std::string& name) {
   return Json::parse(file);
 }
 std::string bytes(const Json& json, const char* key) { return unhex(json.at(key).get<std::string>()); }
-std::uint64_t number(const Json& json, const char* key) {
-  return std::stoull(json.at(key).get<std::string>());
-}
+std::uint64_t number(const Json& json, const char* key) { return std::stoull(json.at(key).get<std::string>()); }
 template <std::size_t N>
 std::array<std::uint8_t, N> array(const Json& json, const char* key) {
   const std::string raw = bytes(json, key);
@@ -74,8 +72,7 @@ TEST(Vectors, EveryContentTypeEncodesAndDecodes) {
     EXPECT_EQ(to_json(*decoded).at("type"), v.at("type"));
     EXPECT_EQ(to_json(*decoded).at("values"), v.at("values")) << v.at("name");
   }
-  EXPECT_EQ(types,
-            (std::set<std::string>{"text", "image", "audio", "video", "document", "location", "contact"}));
+  EXPECT_EQ(types, (std::set<std::string>{"text", "image", "audio", "video", "document", "location", "contact"}));
 }
 
 TEST(Vectors, TheLoginSignatureIsOverTheDocumentedBytes) {
@@ -84,8 +81,7 @@ TEST(Vectors, TheLoginSignatureIsOverTheDocumentedBytes) {
   const auto pair = crypto::key_pair_from_seed(array<32>(v, "deviceSeed"));
   EXPECT_EQ(crypto::to_hex(crypto::view(pair.public_key)), v.at("devicePublicKey"));
   const std::string token = bytes(v, "token");
-  const std::string message =
-      wire::login_message(array<32>(v, "nonce"), SessionNo(number(v, "sessionNo")), token);
+  const std::string message = wire::login_message(array<32>(v, "nonce"), SessionNo(number(v, "sessionNo")), token);
   EXPECT_EQ(crypto::to_hex(message), v.at("signedBytes"));
   EXPECT_EQ(message, "barid-login-v1" + bytes(v, "nonce") + std::string(7, '\0') + '\x07' + token);
   EXPECT_EQ(crypto::to_hex(crypto::view(crypto::sign(message, pair.secret_key))), v.at("signature"));
@@ -107,15 +103,13 @@ TEST(Vectors, TagsAndPartitionsStayWhereTheyAre) {
   const Json v = load("addresses");
   const auto key = array<16>(v, "addressKey");
   for (const Json& t : v.at("tags"))
-    EXPECT_EQ(token::address_tag(UserId(number(t, "user")), DeviceId(number(t, "device")), key),
-              number(t, "tag"));
+    EXPECT_EQ(token::address_tag(UserId(number(t, "user")), DeviceId(number(t, "device")), key), number(t, "tag"));
   std::size_t checked = 0;
   for (const Json& p : v.at("partitions"))
     for (const auto& [name, partition] : p.items()) {
       if (!name.starts_with("of ")) continue;
       const auto count = static_cast<std::uint16_t>(std::stoul(name.substr(3)));
-      EXPECT_EQ(partition_of(UserId(number(p, "user")), count).value, partition.get<std::uint16_t>())
-          << p << name;
+      EXPECT_EQ(partition_of(UserId(number(p, "user")), count).value, partition.get<std::uint16_t>()) << p << name;
       ++checked;
     }
   EXPECT_GE(checked, 40U);

@@ -20,8 +20,7 @@ Core::Core(CoreConfig config, const Directory& directory, Port& port)
 void Core::on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall) {
   const HandId id = next_hand_++;
   const auto count = static_cast<std::uint32_t>(batch.envelopes().size());
-  hands_.emplace(id,
-                 Hand{std::move(batch), seq, count + 1, 0, std::nullopt});  // + 1: not before all are routed
+  hands_.emplace(id, Hand{std::move(batch), seq, count + 1, 0, std::nullopt});  // + 1: not before all are routed
   ++ingress_hands_;
   stats_.letters += count;
   for (std::uint32_t i = 0; i < count; ++i) route(id, i, wall, now);
@@ -133,8 +132,7 @@ void Core::settle(HandId hand) {
 
 void Core::finish_if_settled(HandId hand) {
   const auto found = hands_.find(hand);
-  if (found == hands_.end() || found->second.unsettled != 0 || found->second.receipts_not_durable != 0)
-    return;
+  if (found == hands_.end() || found->second.unsettled != 0 || found->second.receipts_not_durable != 0) return;
   Hand& h = found->second;
   if (!h.inbox) {
     port_.acknowledge(h.seq);
@@ -243,8 +241,7 @@ void Core::on_open(EdgeRef edge, const control::SessionOpen& open) {
   }
   d.session = Session{edge, open.conn, open.session_no};
   ++sessions_;
-  SPDLOG_DEBUG("device {} away --open--> {}", hex_id(open.device.value),
-               d.inbox_known_empty ? "live" : "draining");
+  SPDLOG_DEBUG("device {} away --open--> {}", hex_id(open.device.value), d.inbox_known_empty ? "live" : "draining");
   d.mode = d.inbox_known_empty && d.parks_under_way == 0 ? Mode::live : Mode::draining;
   read_on(d, open.device);
 }
@@ -253,8 +250,7 @@ void Core::on_ack(EdgeRef edge, const control::SessionAck& ack, TimePoint now) {
   const auto found = devices_.find(ack.device);
   if (found == devices_.end()) return;
   Device& d = found->second;
-  if (!d.session || d.session->edge != edge || d.session->conn != ack.conn)
-    return;  // of a session that is over
+  if (!d.session || d.session->edge != edge || d.session->conn != ack.conn) return;  // of a session that is over
   if (ack.up_to <= d.session->acknowledged) return;
   if (ack.up_to - d.session->acknowledged > d.session->to_absorb + d.in_flight.size()) {
     SPDLOG_WARN("device {} acknowledges more than it was given", hex_id(ack.device.value));
@@ -431,9 +427,9 @@ void Core::on_park_refused(const Address& of, const std::vector<Tag>& tags) {
 bool Core::on_swept(const Address& of, StreamSeq seq, const Batch& batch, WallMs wall) {
   const auto found = devices_.find(of.device);
   if (found != devices_.end() && found->second.session) return false;  // the drain deals with it
-  const bool all_expired = std::all_of(
-      batch.envelopes().begin(), batch.envelopes().end(),
-      [&](const Envelope& e) { return e.expires_at < wall || directory_.revoked.contains(e.to_device); });
+  const bool all_expired = std::all_of(batch.envelopes().begin(), batch.envelopes().end(), [&](const Envelope& e) {
+    return e.expires_at < wall || directory_.revoked.contains(e.to_device);
+  });
   if (!all_expired) return false;
   // Held as an inbox batch whose letters all fail: deleted once the senders' receipts are durable.
   const HandId id = next_hand_++;
@@ -465,8 +461,7 @@ void Core::time_out(Device& d, DeviceId id) {
   const LetterName name{envelope_of(head).id(), envelope_of(head).accepted_at.value};
   d.time_outs = d.timed_out == name ? static_cast<std::uint16_t>(d.time_outs + 1) : std::uint16_t{1};
   d.timed_out = name;
-  SPDLOG_INFO("device {} did not acknowledge {} in time, session closed", hex_id(id.value),
-              trace_id(name.first));
+  SPDLOG_INFO("device {} did not acknowledge {} in time, session closed", hex_id(id.value), trace_id(name.first));
   if (d.time_outs >= config_.delivery_attempts) {
     d.time_outs = 0;
     ++stats_.buried;
@@ -504,8 +499,8 @@ void Core::on_tick(TimePoint now) {
 }
 
 bool Core::idle(const Device& d) const {
-  return !d.session && d.parks_under_way == 0 && d.in_flight.empty() && d.waiting.empty() &&
-         d.inbox_hands.empty() && !d.has_deadline;
+  return !d.session && d.parks_under_way == 0 && d.in_flight.empty() && d.waiting.empty() && d.inbox_hands.empty() &&
+         !d.has_deadline;
 }
 
 void Core::forget_idle_devices() {

@@ -73,19 +73,18 @@ struct CoreConfig {
   Partition partition;
   std::size_t window_letters = 128;  // delivered and not acknowledged, per device
   std::size_t window_bytes = 512 * 1024;
-  std::size_t waiting_letters_max =
-      1'024;                    // held in memory behind a full window; then the device is drained instead
-  std::size_t hands_max = 512;  // ingress batches in hand (the consumer's max_ack_pending)
-  std::size_t devices_max = 200'000;                // remembered; beyond that, idle ones are forgotten
-  milliseconds ack_deadline{30'000};                // delivered and not acknowledged: the session is closed
+  std::size_t waiting_letters_max = 1'024;  // held in memory behind a full window; then the device is drained instead
+  std::size_t hands_max = 512;              // ingress batches in hand (the consumer's max_ack_pending)
+  std::size_t devices_max = 200'000;        // remembered; beyond that, idle ones are forgotten
+  milliseconds ack_deadline{30'000};        // delivered and not acknowledged: the session is closed
   milliseconds ack_deadline_under_pressure{3'000};  // … when half of hands_max is taken
-  std::uint16_t delivery_attempts = 5;  // sessions that timed out on the same letter; then it is buried
+  std::uint16_t delivery_attempts = 5;              // sessions that timed out on the same letter; then it is buried
   std::chrono::seconds receipt_ttl{30 * 24 * 3600};
 };
 
 struct CoreStats {  // since construction; the shell turns them into metrics
-  std::uint64_t letters = 0, delivered = 0, acknowledged = 0, parked = 0, drained = 0, duplicates = 0,
-                expired = 0, blocked = 0, gone = 0, buried = 0, receipts = 0, kicked = 0;
+  std::uint64_t letters = 0, delivered = 0, acknowledged = 0, parked = 0, drained = 0, duplicates = 0, expired = 0,
+                blocked = 0, gone = 0, buried = 0, receipts = 0, kicked = 0;
 };
 
 class Core {
@@ -109,8 +108,7 @@ class Core {
   void on_park_refused(const Address& device, const std::vector<Tag>& tags);  // this device's inbox is full
   void on_receipt_durable(Tag tag);
   void on_buried(Tag tag);
-  void on_inbox_batch(const Address& of, std::uint64_t read, StreamSeq seq, Batch batch, TimePoint now,
-                      WallMs wall);
+  void on_inbox_batch(const Address& of, std::uint64_t read, StreamSeq seq, Batch batch, TimePoint now, WallMs wall);
   void on_inbox_unreadable(const Address& of, std::uint64_t read, StreamSeq seq, std::string_view bytes);
   void on_inbox_end(const Address& of, std::uint64_t read);
   void on_inbox_failed(const Address& of, std::uint64_t read);  // no answer: asked again at the next tick
@@ -146,8 +144,7 @@ class Core {
     std::uint32_t index;
     bool from_inbox;
   };
-  using LetterName =
-      std::pair<MessageId, std::int64_t>;  // server-made receipts have no seq: with the accept time
+  using LetterName = std::pair<MessageId, std::int64_t>;  // server-made receipts have no seq: with the accept time
   struct InFlight {
     Letter letter;
     std::uint32_t bytes;

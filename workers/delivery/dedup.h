@@ -12,9 +12,8 @@ namespace barid::delivery {
 
 class Dedup {
  public:
-  static constexpr std::size_t kPairsMax =
-      262'144;                                  // then it starts afresh, which only lets duplicates through
-  static constexpr std::uint64_t kWindow = 64;  // sequence numbers below the highest that are remembered
+  static constexpr std::size_t kPairsMax = 262'144;  // then it starts afresh, which only lets duplicates through
+  static constexpr std::uint64_t kWindow = 64;       // sequence numbers below the highest that are remembered
 
   // True when the message was taken before; otherwise remembers it as taken.
   bool seen(DeviceId from, DeviceId to, std::uint64_t seq) {
