@@ -13,8 +13,7 @@ class Jitter {
  public:
   explicit Jitter(std::uint64_t seed) : state_(seed) {}
   milliseconds below(milliseconds bound) {
-    return bound.count() <= 0 ? milliseconds(0)
-                              : milliseconds(next() % static_cast<std::uint64_t>(bound.count()));
+    return bound.count() <= 0 ? milliseconds(0) : milliseconds(next() % static_cast<std::uint64_t>(bound.count()));
   }
 
  private:

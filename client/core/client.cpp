@@ -63,7 +63,8 @@ milliseconds Client::wait_for(milliseconds wait_max) const {
   until = std::min(until, look_at_);
   if (!session_) until = std::min(until, lock_at_);
   if (session_) until = std::min(until, session_->deadline());
-  if (transport_ && transport_->status() == Transport::Status::opening) until = std::min(until, start + milliseconds(250));
+  if (transport_ && transport_->status() == Transport::Status::opening)
+    until = std::min(until, start + milliseconds(250));
   return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(until - start));
 }
 

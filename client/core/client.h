@@ -1,6 +1,7 @@
-// Runs an account: session, transport and store on the caller's thread, together with other barid processes of the same
-// account. Whoever gets the session lock talks to the server; the others read and write the store, and one of them takes
-// over when the holder ends. So the user interface only ever looks at the store. Owned by a command; one thread.
+// Runs an account: session, transport and store on the caller's thread, together with other barid processes
+// of the same account. Whoever gets the session lock talks to the server; the others read and write the
+// store, and one of them takes over when the holder ends. So the user interface only ever looks at the store.
+// Owned by a command; one thread.
 #pragma once
 
 #include <memory>
@@ -17,15 +18,15 @@ namespace barid::client {
 
 class Client {
  public:
-  static constexpr milliseconds kLookInterval{500};   // at the store, in case a nudge was lost
-  static constexpr milliseconds kLockInterval{200};   // tries to take the session over
+  static constexpr milliseconds kLookInterval{500};  // at the store, in case a nudge was lost
+  static constexpr milliseconds kLockInterval{200};  // tries to take the session over
   static constexpr seconds kCallDeadline{20};
-  static constexpr milliseconds kGoodbye{500};        // for the last acknowledgements, when closing
+  static constexpr milliseconds kGoodbye{500};  // for the last acknowledgements, when closing
 
   struct Link {
     enum class Kind { elsewhere, connecting, online, offline, stopped };
     Kind kind = Kind::elsewhere;
-    std::string text;     // offline, stopped: why
+    std::string text;  // offline, stopped: why
     wire::Code code = wire::Code::none;
     TimePoint retry_at{};  // offline
     bool tried = false;    // the first attempt to connect has had its outcome
@@ -46,7 +47,8 @@ class Client {
   void hurry();                                         // do not wait for the next try to connect
   const Link& link() const { return link_; }
 
-  // A request to the directory, by whoever holds the session. Always answered; unavailable after kCallDeadline.
+  // A request to the directory, by whoever holds the session. Always answered; unavailable after
+  // kCallDeadline.
   std::int64_t call(const decltype(wire::Request::body)& body);
   std::optional<wire::Response> answer(std::int64_t call);
 

@@ -38,9 +38,7 @@ Nudge::~Nudge() {
   if (watch_ >= 0) ::close(watch_);
 }
 
-void Nudge::ring() {
-  [[maybe_unused]] const auto put = ::pwrite(bell_, "!", 1, 0);
-}
+void Nudge::ring() { [[maybe_unused]] const auto put = ::pwrite(bell_, "!", 1, 0); }
 
 void Nudge::drain() {
   std::array<char, 4096> events;

@@ -1,5 +1,6 @@
-// How several barid processes of one account get along: one holds the session (SessionLock), and each tells the others
-// that it has committed something (Nudge). Both live in the account's data directory; each object belongs to one thread.
+// How several barid processes of one account get along: one holds the session (SessionLock), and each tells
+// the others that it has committed something (Nudge). Both live in the account's data directory; each object
+// belongs to one thread.
 #pragma once
 
 #include <string>

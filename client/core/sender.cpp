@@ -36,8 +36,7 @@ bool Sender::fill(Store& store, std::string& out, Now now) {
                      // through
     const auto first = store.copy(*resume_at_);
     if (!first) {
-      wants_reconnect_ =
-          true;  // nothing left to say under that number; a new connection is not waiting for it
+      wants_reconnect_ = true;  // nothing left to say under that number; a new connection is not waiting for it
       return false;
     }
     append(out, *first);
@@ -53,8 +52,7 @@ bool Sender::fill(Store& store, std::string& out, Now now) {
       continue;
     }
     std::size_t taken = 0;
-    for (; taken < copies.size() && (taken == 0 || out.size() < kOutBytesMax); ++taken)
-      append(out, copies[taken]);
+    for (; taken < copies.size() && (taken == 0 || out.size() < kOutBytesMax); ++taken) append(out, copies[taken]);
     copies.resize(taken);
     store.sent(copies);
     any = true;

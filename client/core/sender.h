@@ -38,9 +38,8 @@ class Sender {
   void append(std::string& out, const Copy& copy);
 
   std::size_t window_ = 0;
-  std::set<std::uint64_t>
-      in_flight_;           // sent on this connection, neither accepted nor refused; at most window_
-  std::uint64_t next_ = 1;  // lowest number not yet looked at on this connection
+  std::set<std::uint64_t> in_flight_;       // sent on this connection, neither accepted nor refused; at most window_
+  std::uint64_t next_ = 1;                  // lowest number not yet looked at on this connection
   std::optional<TimePoint> hold_until_;     // refused: nothing goes out before
   std::optional<std::uint64_t> resume_at_;  // what must go out first then: the edge ignores everything else
   bool wants_reconnect_ = false;

@@ -1,4 +1,5 @@
-// Where the server is: tcp://host:port, tls://…, ws://host:port/path, wss://…. Plain data, pure parsing, any thread.
+// Where the server is: tcp://host:port, tls://…, ws://host:port/path, wss://…. Plain data, pure parsing, any
+// thread.
 #pragma once
 
 #include <cstdint>

@@ -27,8 +27,7 @@ std::string final_advice(wire::Code code) {
 }
 
 std::uint64_t number_in(std::string_view text) {
-  const auto first =
-      std::find_if(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
+  const auto first = std::find_if(text.begin(), text.end(), [](unsigned char c) { return std::isdigit(c) != 0; });
   std::uint64_t n = 0;
   for (auto p = first; p != text.end() && std::isdigit(static_cast<unsigned char>(*p)) != 0; ++p) {
     if (n > (UINT64_MAX - 9) / 10) return 0;
@@ -125,8 +124,7 @@ void Session::received(std::string_view bytes, Now now) {
     auto frame = wire::decode(*raw);
     if (frame) {
       frames.push_back(std::move(*frame));
-    } else if (frame.error() !=
-               wire::Code::unknown_frame) {  // a newer server may say more than we understand
+    } else if (frame.error() != wire::Code::unknown_frame) {  // a newer server may say more than we understand
       close("the server sent what we cannot read (" + std::string(wire::name_of(frame.error())) + ")");
       break;
     }
@@ -169,8 +167,8 @@ void Session::on(const wire::Challenge& challenge, Now now) {
   store_.set_session_no(account_.session_no);
   const std::string message = wire::login_message(challenge.nonce, account_.session_no, account_.token);
   const auto signature = crypto::sign(message, account_.key);
-  wire::append(out_, wire::Login{account_.token, std::string(crypto::view(signature)), account_.session_no,
-                                 client_name_});
+  wire::append(out_,
+               wire::Login{account_.token, std::string(crypto::view(signature)), account_.session_no, client_name_});
   edge_ = challenge.edge;
   phase_ = Phase::logging_in;
   said_at_ = now.steady;
@@ -243,8 +241,7 @@ void Session::on(const wire::Ping& ping, Now now) {
 void Session::on(const wire::Error& error, Now) {
   const std::string text(error.text.empty() ? wire::name_of(error.code) : std::string_view(error.text));
   const milliseconds retry_after(error.retry_after_ms);
-  if (std::string advice = final_advice(error.code); !advice.empty())
-    return stop(error.code, std::move(advice));
+  if (std::string advice = final_advice(error.code); !advice.empty()) return stop(error.code, std::move(advice));
   switch (error.code) {
     case wire::Code::session_stale: {
       // The server has seen a higher number (a restored backup): go beyond what it says, or in growing
@@ -281,8 +278,7 @@ void Session::tick(Now now) {
 
 void Session::heartbeat(Now now) {
   const milliseconds beat(welcome_.heartbeat_ms);
-  if (now.steady >= heard_at_ + milliseconds(welcome_.half_open_ms))
-    return close("the server has fallen silent");
+  if (now.steady >= heard_at_ + milliseconds(welcome_.half_open_ms)) return close("the server has fallen silent");
   if (now.steady < said_at_ + beat && (pinged_ || now.steady < heard_at_ + beat)) return;
   wire::append(out_, wire::Ping{static_cast<std::uint64_t>(now.wall.value)});
   said_at_ = now.steady;

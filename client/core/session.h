@@ -41,8 +41,7 @@ using Event = std::variant<event::Online, event::Offline, event::Stopped, event:
 
 class Session {
  public:
-  static constexpr std::size_t kInBytesMax =
-      limits::kFrameHeaderBytes + limits::kPayloadBytesMax;  // of one frame
+  static constexpr std::size_t kInBytesMax = limits::kFrameHeaderBytes + limits::kPayloadBytesMax;  // of one frame
   static constexpr std::size_t kCallsQueuedMax = 64;
   static constexpr seconds kCallDeadline{15};
   static constexpr seconds kLoginDeadline{15};     // from the wish to connect to Welcome
@@ -76,8 +75,7 @@ class Session {
  private:
   enum class Phase { waiting, connecting, greeting, logging_in, online, stopped };
   struct Call {
-    std::variant<std::monostate, Peer, UserId>
-        purpose;  // the shell's, a peer to resolve, a user whose devices changed
+    std::variant<std::monostate, Peer, UserId> purpose;  // the shell's, a peer to resolve, a user whose devices changed
     decltype(wire::Request::body) body;
     TimePoint deadline;
   };

@@ -52,8 +52,7 @@ void Session::expire_calls(Now now) {
       continue;
     }
     auto node = asked_.extract(it++);
-    const wire::Response late{node.key(),
-                              wire::Error{wire::Code::unavailable, 0, "the directory did not answer"}};
+    const wire::Response late{node.key(), wire::Error{wire::Code::unavailable, 0, "the directory did not answer"}};
     Transaction transaction(store_, Store::Durability::relaxed);
     answered(node.mapped(), late, now);
     transaction.commit();
@@ -64,8 +63,7 @@ void Session::fail_calls(const wire::Error& error) {
   asked_.merge(queued_);
   queued_.clear();
   for (const auto& [id, call] : std::exchange(asked_, {}))
-    if (std::holds_alternative<std::monostate>(call.purpose))
-      events_.push_back(event::Answer{id, {id, error}});
+    if (std::holds_alternative<std::monostate>(call.purpose)) events_.push_back(event::Answer{id, {id, error}});
 }
 
 void Session::on(const wire::Response& response, Now now) {

@@ -77,8 +77,8 @@ void Sqlite::Query::bind(int index, std::int64_t value) {
   if (sqlite3_bind_int64(statement_, index, value) != SQLITE_OK) db_->fail(sqlite3_sql(statement_));
 }
 void Sqlite::Query::bind(int index, std::string_view text) {
-  if (sqlite3_bind_text64(statement_, index, text.data() != nullptr ? text.data() : "", text.size(),
-                          SQLITE_TRANSIENT, SQLITE_UTF8) != SQLITE_OK)
+  if (sqlite3_bind_text64(statement_, index, text.data() != nullptr ? text.data() : "", text.size(), SQLITE_TRANSIENT,
+                          SQLITE_UTF8) != SQLITE_OK)
     db_->fail(sqlite3_sql(statement_));
 }
 void Sqlite::Query::bind_blob(int index, std::string_view bytes) {

@@ -61,9 +61,7 @@ std::vector<Peer> SqliteStore::peers() {
   return found;
 }
 
-std::optional<Peer> SqliteStore::peer(PeerId id) {
-  return read_one(db_.query(BARID_PEER "WHERE id = ?", id.value));
-}
+std::optional<Peer> SqliteStore::peer(PeerId id) { return read_one(db_.query(BARID_PEER "WHERE id = ?", id.value)); }
 
 std::optional<Peer> SqliteStore::find_peer(std::string_view who) {
   if (auto named = read_one(db_.query(BARID_PEER "WHERE name = ?", who))) return named;
@@ -85,8 +83,7 @@ Peer SqliteStore::ensure_phone(const std::string& phone) {
   return p;
 }
 
-Result<Peer, SqliteStore::PeerErrc> SqliteStore::add_contact(const std::string& name,
-                                                             const std::string& phone) {
+Result<Peer, SqliteStore::PeerErrc> SqliteStore::add_contact(const std::string& name, const std::string& phone) {
   Scope scope(*this);
   const auto named = read_one(db_.query(BARID_PEER "WHERE name = ?", name));
   if (named && named->phone != phone) return barid::fail(PeerErrc::name_taken);
@@ -120,9 +117,8 @@ void SqliteStore::set_blocked(PeerId id, bool blocked) {
 
 MessageRow SqliteStore::enqueue(PeerId to, std::string content, WallMs at) {
   Scope scope(*this);
-  db_.run(
-      "INSERT INTO messages(peer, incoming, content, state, created_ms, revision) VALUES(?, 0, ?, 0, ?, ?)",
-      to.value, Blob{content}, at.value, touch().value);
+  db_.run("INSERT INTO messages(peer, incoming, content, state, created_ms, revision) VALUES(?, 0, ?, 0, ?, ?)",
+          to.value, Blob{content}, at.value, touch().value);
   const MessageRow row(db_.last_row());
   scope.commit();
   return row;
@@ -155,8 +151,8 @@ std::optional<Message> SqliteStore::message(MessageRow id) {
 }
 
 std::vector<Message> SqliteStore::history(PeerId peer, std::size_t limit, MessageRow before) {
-  auto found = read_messages(db_.query(BARID_MESSAGE "WHERE peer = ? AND id < ? ORDER BY id DESC LIMIT ?",
-                                       peer.value, before.value, static_cast<std::int64_t>(limit)));
+  auto found = read_messages(db_.query(BARID_MESSAGE "WHERE peer = ? AND id < ? ORDER BY id DESC LIMIT ?", peer.value,
+                                       before.value, static_cast<std::int64_t>(limit)));
   std::reverse(found.begin(), found.end());
   return found;
 }
@@ -167,23 +163,21 @@ std::vector<Message> SqliteStore::changed_since(Cursor after, std::size_t limit)
 }
 
 std::vector<Message> SqliteStore::outbox(std::size_t limit) {
-  return read_messages(db_.query(BARID_MESSAGE
-                                 "INDEXED BY messages_outgoing_open WHERE incoming = 0 AND state < 3 "
-                                 "ORDER BY id LIMIT ?",
+  return read_messages(db_.query(BARID_MESSAGE "INDEXED BY messages_outgoing_open WHERE incoming = 0 AND state < 3 "
+                                               "ORDER BY id LIMIT ?",
                                  static_cast<std::int64_t>(limit)));
 }
 
 SqliteStore::Counts SqliteStore::counts() {
-  return {db_.value("SELECT count(*) FROM peers WHERE name IS NOT NULL"),
-          db_.value("SELECT count(*) FROM messages"),
+  return {db_.value("SELECT count(*) FROM peers WHERE name IS NOT NULL"), db_.value("SELECT count(*) FROM messages"),
           db_.value("SELECT count(*) FROM messages WHERE incoming = 0 AND state < 3"),
           db_.value("SELECT count(*) FROM messages WHERE incoming = 1 AND state < 5")};
 }
 
 std::vector<Message> SqliteStore::not_listened(std::size_t limit) {
-  return read_messages(
-      db_.query(BARID_MESSAGE "WHERE incoming = 1 AND id > (SELECT listened FROM meta) ORDER BY id LIMIT ?",
-                static_cast<std::int64_t>(limit)));
+  return read_messages(db_.query(BARID_MESSAGE
+                                 "WHERE incoming = 1 AND id > (SELECT listened FROM meta) ORDER BY id LIMIT ?",
+                                 static_cast<std::int64_t>(limit)));
 }
 
 void SqliteStore::set_listened(MessageRow last) {

@@ -15,8 +15,7 @@ constexpr int kDelivered = static_cast<int>(State::delivered);
 
 // SQLite integers are signed: what lies beyond them is no number that we ever gave out.
 bool clip(const SeqRange& range, std::int64_t& first, std::int64_t& last) {
-  if (range.first == 0 || range.count == 0 || range.first > static_cast<std::uint64_t>(INT64_MAX))
-    return false;
+  if (range.first == 0 || range.count == 0 || range.first > static_cast<std::uint64_t>(INT64_MAX)) return false;
   first = static_cast<std::int64_t>(range.first);
   last = first > INT64_MAX - static_cast<std::int64_t>(range.count) ? INT64_MAX : first + range.count - 1;
   return true;
@@ -95,9 +94,8 @@ std::size_t SqliteStore::address_messages(std::size_t copies_max) {
     for (const wire::Address& to : devices) {
       const std::uint64_t seq = next_seq();
       if (first == 0) first = seq;
-      db_.run(
-          "INSERT INTO copies(seq, message, kind, user, device, tag, created_ms) VALUES(?, ?, ?, ?, ?, ?, ?)",
-          seq, w.id, kMessageKind, to.user.value, to.device.value, to.tag, w.created_ms);
+      db_.run("INSERT INTO copies(seq, message, kind, user, device, tag, created_ms) VALUES(?, ?, ?, ?, ?, ?, ?)", seq,
+              w.id, kMessageKind, to.user.value, to.device.value, to.tag, w.created_ms);
       ++made;
     }
     db_.run("UPDATE messages SET addressed = 1, seq = ? WHERE id = ?", first, w.id);
@@ -129,14 +127,13 @@ void SqliteStore::resolved(PeerId peer, UserId user) {
   std::int64_t other = 0;
   std::string name;
   {
-    auto q = db_.query("SELECT id, coalesce(name, '') FROM peers WHERE user = ? AND id != ?", user.value,
-                       peer.value);
+    auto q = db_.query("SELECT id, coalesce(name, '') FROM peers WHERE user = ? AND id != ?", user.value, peer.value);
     if (q.step()) other = q.integer(0), name = q.text(1);
   }
   if (other != 0) {  // they wrote before we knew their number: one person, one row
     db_.run("UPDATE messages SET peer = ? WHERE peer = ?", peer.value, other);
-    db_.run("UPDATE peers SET blocked = max(blocked, (SELECT blocked FROM peers WHERE id = ?)) WHERE id = ?",
-            other, peer.value);
+    db_.run("UPDATE peers SET blocked = max(blocked, (SELECT blocked FROM peers WHERE id = ?)) WHERE id = ?", other,
+            peer.value);
     db_.run("DELETE FROM peers WHERE id = ?", other);
     if (!name.empty()) db_.run("UPDATE peers SET name = coalesce(name, ?) WHERE id = ?", name, peer.value);
   }
@@ -146,8 +143,7 @@ void SqliteStore::resolved(PeerId peer, UserId user) {
 void SqliteStore::set_devices(UserId user, const std::vector<wire::Address>& devices) {
   db_.run("DELETE FROM devices WHERE user = ?", user.value);
   for (const wire::Address& a : devices)
-    if (a.user == user)
-      db_.run("INSERT OR REPLACE INTO devices VALUES(?, ?, ?)", user.value, a.device.value, a.tag);
+    if (a.user == user) db_.run("INSERT OR REPLACE INTO devices VALUES(?, ?, ?)", user.value, a.device.value, a.tag);
   // Nobody is left to tell that these were read.
   db_.run(
       "UPDATE messages SET told = 1 WHERE incoming = 1 AND state = 5 AND told = 0 "
@@ -161,8 +157,7 @@ void SqliteStore::unresolvable(PeerId peer, wire::Code reason, WallMs) {
       "UPDATE messages SET addressed = 1, state = ?, reason = ?, revision = ? "
       "WHERE peer = ? AND incoming = 0 AND addressed = 0",
       kFailed, static_cast<int>(reason), touch().value, peer.value);
-  db_.run("UPDATE messages SET told = 1 WHERE peer = ? AND incoming = 1 AND state = 5 AND told = 0",
-          peer.value);
+  db_.run("UPDATE messages SET told = 1 WHERE peer = ? AND incoming = 1 AND state = 5 AND told = 0", peer.value);
 }
 
 std::size_t SqliteStore::address_reads(std::size_t copies_max, WallMs at) {
@@ -245,8 +240,7 @@ void SqliteStore::sent(const std::vector<Copy>& copies) {
   for (const Copy& c : copies) {
     if (c.kind == wire::SendKind::read) continue;
     db_.run("UPDATE copies SET state = 1 WHERE seq = ? AND state = 0", c.seq);
-    db_.run("UPDATE messages SET state = 1, revision = ? WHERE id = ? AND state = 0", touch().value,
-            c.message.value);
+    db_.run("UPDATE messages SET state = 1, revision = ? WHERE id = ? AND state = 0", touch().value, c.message.value);
   }
 }
 
@@ -284,10 +278,9 @@ void SqliteStore::accepted(const std::vector<SeqRange>& ranges, WallMs at) {
           kMessageKind, first, last);
       while (q.step()) messages.push_back(q.integer(0));
     }
-    db_.run("DELETE FROM copies WHERE pending = 1 AND kind = ? AND seq BETWEEN ? AND ?", kReadKind, first,
-            last);
-    db_.run("UPDATE copies SET pending = 0, state = max(state, ?) WHERE pending = 1 AND seq BETWEEN ? AND ?",
-            kAccepted, first, last);
+    db_.run("DELETE FROM copies WHERE pending = 1 AND kind = ? AND seq BETWEEN ? AND ?", kReadKind, first, last);
+    db_.run("UPDATE copies SET pending = 0, state = max(state, ?) WHERE pending = 1 AND seq BETWEEN ? AND ?", kAccepted,
+            first, last);
     for (const std::int64_t message : messages) refresh(message, wire::Code::none, at.value);
   }
 }
@@ -315,9 +308,9 @@ void SqliteStore::receipt(const wire::Receipt& r) {
     };
     std::vector<Hit> hits;
     {
-      auto q = db_.query(
-          "SELECT seq, message FROM copies WHERE seq BETWEEN ? AND ? AND kind = ? AND user = ? AND state < ?",
-          first, last, kMessageKind, r.peer_user.value, state);
+      auto q =
+          db_.query("SELECT seq, message FROM copies WHERE seq BETWEEN ? AND ? AND kind = ? AND user = ? AND state < ?",
+                    first, last, kMessageKind, r.peer_user.value, state);
       while (q.step()) hits.push_back({q.integer(0), q.integer(1)});
     }
     for (const Hit& hit : hits) {
@@ -344,8 +337,7 @@ void SqliteStore::gone(std::uint64_t seq, WallMs at) {
 
 std::vector<UserId> SqliteStore::users_of_gone(std::size_t max) {
   std::vector<UserId> users;
-  auto q =
-      db_.query("SELECT DISTINCT user FROM copies WHERE gone = 1 LIMIT ?", static_cast<std::int64_t>(max));
+  auto q = db_.query("SELECT DISTINCT user FROM copies WHERE gone = 1 LIMIT ?", static_cast<std::int64_t>(max));
   while (q.step()) users.emplace_back(q.id(0));
   return users;
 }
@@ -357,8 +349,7 @@ std::uint64_t SqliteStore::readdress(UserId user, WallMs at) {
   };
   std::vector<Gone> gone;
   {
-    auto q =
-        db_.query("SELECT seq, message FROM copies WHERE gone = 1 AND user = ? ORDER BY seq", user.value);
+    auto q = db_.query("SELECT seq, message FROM copies WHERE gone = 1 AND user = ? ORDER BY seq", user.value);
     while (q.step()) gone.push_back({q.id(0), q.integer(1)});
   }
   std::uint64_t lowest = 0;
@@ -391,9 +382,8 @@ bool SqliteStore::first_time(DeviceId device, std::uint64_t seq) {
   const auto n = static_cast<std::int64_t>(seq ^ (1ULL << 63));
   std::int64_t first = n, last = n;
   {
-    auto q =
-        db_.query("SELECT first, last FROM seen WHERE device = ? AND first <= ? ORDER BY first DESC LIMIT 1",
-                  device.value, n);
+    auto q = db_.query("SELECT first, last FROM seen WHERE device = ? AND first <= ? ORDER BY first DESC LIMIT 1",
+                       device.value, n);
     if (q.step()) {
       if (q.integer(1) >= n) return false;
       if (q.integer(1) == n - 1) first = q.integer(0);

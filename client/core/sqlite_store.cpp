@@ -103,8 +103,8 @@ std::int64_t SqliteStore::data_version() { return db_.value("PRAGMA data_version
 bool SqliteStore::has_account() { return db_.value("SELECT count(*) FROM account") != 0; }
 
 Account SqliteStore::account() {
-  auto q = db_.query(
-      "SELECT phone, name, server, tls_ca, key, token, user, device, session_no, incarnation FROM account");
+  auto q =
+      db_.query("SELECT phone, name, server, tls_ca, key, token, user, device, session_no, incarnation FROM account");
   Account a;
   if (!q.step()) return a;
   a.phone = q.text(0);
@@ -124,9 +124,8 @@ Account SqliteStore::account() {
 
 void SqliteStore::save_account(const Account& a) {
   Scope scope(*this);
-  db_.run("INSERT OR REPLACE INTO account VALUES(1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", a.phone, a.name, a.server,
-          a.tls_ca, Blob{crypto::view(a.key)}, Blob{a.token}, a.user.value, a.device.value,
-          a.session_no.value, a.incarnation);
+  db_.run("INSERT OR REPLACE INTO account VALUES(1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", a.phone, a.name, a.server, a.tls_ca,
+          Blob{crypto::view(a.key)}, Blob{a.token}, a.user.value, a.device.value, a.session_no.value, a.incarnation);
   scope.commit();
 }
 
@@ -136,27 +135,22 @@ void SqliteStore::set_server(const std::string& server, const std::string& tls_c
   scope.commit();
 }
 
-void SqliteStore::set_session_no(SessionNo number) {
-  db_.run("UPDATE account SET session_no = ?", number.value);
-}
+void SqliteStore::set_session_no(SessionNo number) { db_.run("UPDATE account SET session_no = ?", number.value); }
 
 std::int64_t SqliteStore::post_call(std::string_view request_frame, WallMs at) {
   Scope scope(*this);
   if (db_.value("SELECT count(*) FROM calls") >= static_cast<std::int64_t>(kCallsOpenMax))
-    db_.run(
-        "DELETE FROM calls WHERE id IN (SELECT id FROM calls ORDER BY id LIMIT 1)");  // abandoned long ago
+    db_.run("DELETE FROM calls WHERE id IN (SELECT id FROM calls ORDER BY id LIMIT 1)");  // abandoned long ago
   db_.run("INSERT INTO calls(request, at_ms) VALUES(?, ?)", Blob{request_frame}, at.value);
   const std::int64_t id = db_.last_row();
   scope.commit();
   return id;
 }
 
-std::vector<std::pair<std::int64_t, std::string>> SqliteStore::open_calls(std::size_t max,
-                                                                          WallMs not_before) {
+std::vector<std::pair<std::int64_t, std::string>> SqliteStore::open_calls(std::size_t max, WallMs not_before) {
   std::vector<std::pair<std::int64_t, std::string>> calls;
-  auto q =
-      db_.query("SELECT id, request FROM calls WHERE response IS NULL AND at_ms >= ? ORDER BY id LIMIT ?",
-                not_before.value, static_cast<std::int64_t>(max));
+  auto q = db_.query("SELECT id, request FROM calls WHERE response IS NULL AND at_ms >= ? ORDER BY id LIMIT ?",
+                     not_before.value, static_cast<std::int64_t>(max));
   while (q.step()) calls.emplace_back(q.integer(0), q.text(1));
   return calls;
 }

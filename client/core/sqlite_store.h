@@ -44,15 +44,13 @@ class SqliteStore final : public Store {
 
   // --- the account. Each of the verbs below is a transaction of its own unless one is open.
   bool has_account();
-  void save_account(
-      const Account& account);  // a new registration: old ties (incarnation, tokens) are replaced
+  void save_account(const Account& account);  // a new registration: old ties (incarnation, tokens) are replaced
   void set_server(const std::string& server, const std::string& tls_ca);
 
   // --- the address book
   std::vector<Peer> peers();
   std::optional<Peer> peer(PeerId id);
-  std::optional<Peer> find_peer(
-      std::string_view name_phone_or_user);  // a name, +49…, or user:<16 hex digits>
+  std::optional<Peer> find_peer(std::string_view name_phone_or_user);  // a name, +49…, or user:<16 hex digits>
   Peer ensure_phone(const std::string& phone);
   Result<Peer, PeerErrc> add_contact(const std::string& name, const std::string& phone);
   void learn(PeerId peer, const wire::Contact& found);  // the answer of a lookup
@@ -67,7 +65,7 @@ class SqliteStore final : public Store {
                                MessageRow before = MessageRow(INT64_MAX));  // oldest first
   std::vector<Message> changed_since(Cursor after, std::size_t limit);      // by revision, then id
   Revision revision();                                                      // the newest
-  std::vector<Message> outbox(std::size_t limit);  // outgoing, neither delivered nor failed
+  std::vector<Message> outbox(std::size_t limit);                           // outgoing, neither delivered nor failed
   struct Counts {
     std::int64_t contacts, messages, waiting, unread;
   };

@@ -24,10 +24,9 @@ class Store {
   virtual void offer_again(std::uint64_t incarnation) = 0;
 
   // Outgoing messages become copies, one per device of the recipient, when those devices are known.
-  virtual std::size_t address_messages(
-      std::size_t copies_max) = 0;  // in the order they were written; copies made
-  virtual std::vector<Peer> peers_to_resolve(std::size_t max) = 0;  // somebody waits for their devices
-  virtual void resolved(PeerId peer, UserId user) = 0;              // the directory knows that phone number
+  virtual std::size_t address_messages(std::size_t copies_max) = 0;  // in the order they were written; copies made
+  virtual std::vector<Peer> peers_to_resolve(std::size_t max) = 0;   // somebody waits for their devices
+  virtual void resolved(PeerId peer, UserId user) = 0;               // the directory knows that phone number
   virtual void set_devices(UserId user, const std::vector<wire::Address>& devices) = 0;
   virtual void unresolvable(PeerId peer, wire::Code reason, WallMs at) = 0;  // what waits for it fails
   virtual std::size_t address_reads(std::size_t copies_max, WallMs at) = 0;

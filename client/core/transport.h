@@ -1,6 +1,6 @@
-// One connection to the server: TCP, with TLS and WebSocket layers as the address says. Non-blocking; owned by a Client
-// (or a blocking call of the CLI), one thread; name resolution happens on a thread of its own. What is waiting to be
-// written is bounded by the Session (Sender::kOutBytesMax).
+// One connection to the server: TCP, with TLS and WebSocket layers as the address says. Non-blocking; owned
+// by a Client (or a blocking call of the CLI), one thread; name resolution happens on a thread of its own.
+// What is waiting to be written is bounded by the Session (Sender::kOutBytesMax).
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Resolution;
 class Transport {
  public:
   enum class Status { opening, open, closed };
-  static constexpr seconds kConnectDeadline{8};     // per address of the host
+  static constexpr seconds kConnectDeadline{8};             // per address of the host
   static constexpr std::size_t kReadBytesMax = 256 * 1024;  // taken per turn
 
   // Throws when TLS cannot be set up (an unreadable --tls-ca file).
@@ -30,8 +30,8 @@ class Transport {
 
   Status status() const { return status_; }
   const std::string& error() const { return error_; }
-  int fd() const;           // to poll; -1: nothing to wait for
-  short events() const;     // POLLIN, POLLOUT
+  int fd() const;                            // to poll; -1: nothing to wait for
+  short events() const;                      // POLLIN, POLLOUT
   void ready(short revents, TimePoint now);  // after poll
   void tick(TimePoint now);                  // gives up on an address that does not answer
   std::string take_received() { return std::exchange(received_, {}); }

@@ -15,11 +15,9 @@
 
 namespace barid::client {
 
-using PeerId = Id<struct PeerTag, std::int64_t>;  // a row of this device's address book
-using MessageRow =
-    Id<struct MessageRowTag, std::int64_t>;  // a row of this device's history, growing with time
-using Revision =
-    Id<struct RevisionTag, std::int64_t>;  // of the store: every change of a message gets a higher one
+using PeerId = Id<struct PeerTag, std::int64_t>;            // a row of this device's address book
+using MessageRow = Id<struct MessageRowTag, std::int64_t>;  // a row of this device's history, growing with time
+using Revision = Id<struct RevisionTag, std::int64_t>;      // of the store: every change of a message gets a higher one
 
 // Up to where the changes of the store have been looked at.
 struct Cursor {

@@ -48,10 +48,11 @@ class WebSocketLayer final : public Layer {
     crypto::random_bytes(nonce.data(), nonce.size());
     key_ = base64({nonce.data(), nonce.size()});
     const bool v6 = url_.host.find(':') != std::string::npos;
-    down_ += "GET " + url_.path + " HTTP/1.1\r\nHost: " + (v6 ? "[" + url_.host + "]" : url_.host) + ":" +
-             std::to_string(url_.port) +
-             "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key_ +
-             "\r\n\r\n";
+    down_ +=
+        "GET " + url_.path + " HTTP/1.1\r\nHost: " + (v6 ? "[" + url_.host + "]" : url_.host) + ":" +
+        std::to_string(url_.port) +
+        "\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key_ +
+        "\r\n\r\n";
   }
 
   bool received(std::string_view below) override {
@@ -64,7 +65,8 @@ class WebSocketLayer final : public Layer {
   }
 
   void send(std::string_view above) override {
-    const wslay_event_msg message{WSLAY_BINARY_FRAME, reinterpret_cast<const std::uint8_t*>(above.data()), above.size()};
+    const wslay_event_msg message{WSLAY_BINARY_FRAME, reinterpret_cast<const std::uint8_t*>(above.data()),
+                                  above.size()};
     wslay_event_queue_msg(context_, &message);
     flush();
   }
