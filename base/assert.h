@@ -1,4 +1,5 @@
-// Always-on assertion: a bug ends the process (the supervisor restarts it) rather than corrupt an order or a count.
+// Always-on assertion: a bug ends the process (the supervisor restarts it) rather than corrupt an order or a
+// count.
 #pragma once
 
 namespace barid {

@@ -1,4 +1,5 @@
-// Time. Cores take `now` as an argument; only shells ask for it. Wall time travels as milliseconds since 1970 (UTC).
+// Time. Cores take `now` as an argument; only shells ask for it. Wall time travels as milliseconds since 1970
+// (UTC).
 #pragma once
 
 #include <chrono>

@@ -8,8 +8,8 @@
 namespace barid {
 namespace {
 
-// One table of the file: hands out typed values and remembers which keys were asked for, so that a misspelt key is
-// an error and not a silent default.
+// One table of the file: hands out typed values and remembers which keys were asked for, so that a misspelt
+// key is an error and not a silent default.
 class Section {
  public:
   Section(const toml::table* table, std::string name, std::string file)
@@ -78,7 +78,8 @@ class Section {
   void finish() const {
     if (table_ == nullptr) return;
     for (const auto& [key, value] : *table_)
-      if (!known_.contains(std::string(key.str()))) complain(std::string(key.str()).c_str(), "is not a known key");
+      if (!known_.contains(std::string(key.str())))
+        complain(std::string(key.str()).c_str(), "is not a known key");
   }
   [[noreturn]] void complain(const char* key, const char* what) const {
     throw std::runtime_error(file_ + ": [" + name_ + "] " + key + " " + what);
@@ -105,7 +106,8 @@ Config load_config(const std::string& path) {
   auto section = [&](const char* name) {
     sections.insert(name);
     const toml::node* node = file.get(name);
-    if (node != nullptr && !node->is_table()) throw std::runtime_error(path + ": " + name + " is not a table");
+    if (node != nullptr && !node->is_table())
+      throw std::runtime_error(path + ": " + name + " is not a table");
     return Section(node != nullptr ? node->as_table() : nullptr, name, path);
   };
 
@@ -174,7 +176,8 @@ Config load_config(const std::string& path) {
   worker.read("observe_port", config.worker.observe_port);
   worker.finish();
   for (const auto& role : config.worker.roles)
-    if (role != "delivery" && role != "directory") worker.complain("roles", "knows only delivery and directory");
+    if (role != "delivery" && role != "directory")
+      worker.complain("roles", "knows only delivery and directory");
 
   auto directory = section("directory");
   DirectoryConfig& d = config.directory;

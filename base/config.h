@@ -1,5 +1,5 @@
-// The configuration: one TOML file for every process of an instance (ops/barid.toml.example documents each key).
-// Loaded once in main, then passed down by const reference.
+// The configuration: one TOML file for every process of an instance (ops/barid.toml.example documents each
+// key). Loaded once in main, then passed down by const reference.
 #pragma once
 
 #include <chrono>
@@ -45,14 +45,14 @@ struct EdgeConfig {
   std::string engine = "auto";  // auto, io_uring or epoll
   std::vector<ListenerConfig> listeners;
   std::string tls_certificate_file, tls_key_file;
-  std::chrono::seconds heartbeat{20};         // the client pings at least this often when idle
+  std::chrono::seconds heartbeat{20};           // the client pings at least this often when idle
   std::chrono::seconds half_open_deadline{30};  // nothing heard for this long: closed
   std::uint32_t connections_max = 200'000;
   std::uint32_t connections_per_address = 20'000;
   RateConfig sends_per_device{200, 1'000};
   RateConfig connects_per_address{50, 500};
   RateConfig requests_per_device{20, 100};
-  RateConfig requests_per_address{5, 30};     // before login: codes and registrations
+  RateConfig requests_per_address{5, 30};  // before login: codes and registrations
   std::uint16_t observe_port = 0;
 };
 
@@ -60,25 +60,27 @@ struct WorkerConfig {
   std::string name = "worker-1";
   std::vector<std::string> roles = {"delivery", "directory"};
   std::string bus_endpoint = "ipc:///tmp/barid-worker-1.sock";  // ZeroMQ, ipc:// or tcp://
-  std::chrono::seconds lease{3};         // a silent worker's partitions are taken over after this
-  std::chrono::seconds ack_deadline{30};  // delivered to a device and not acknowledged: session closed, mail parked
+  std::chrono::seconds lease{3};  // a silent worker's partitions are taken over after this
+  std::chrono::seconds ack_deadline{
+      30};  // delivered to a device and not acknowledged: session closed, mail parked
   std::uint16_t observe_port = 0;
 };
 
 struct DirectoryConfig {
-  std::string secrets_dir;            // signing.key, otp.key, address.key: made by ops/up, mode 0600
-  std::string code_sender = "log";    // log (development) or webhook
+  std::string secrets_dir;          // signing.key, otp.key, address.key: made by ops/up, mode 0600
+  std::string code_sender = "log";  // log (development) or webhook
   std::string webhook_url, webhook_secret_file;
   std::chrono::seconds code_ttl{600};
   std::uint16_t code_tries = 5;
-  std::chrono::seconds code_resend{60};  // between two codes for one number; doubles with each
+  std::chrono::seconds code_resend{60};   // between two codes for one number; doubles with each
   std::uint32_t lookups_per_day = 5'000;  // phone numbers one device may look up
   std::chrono::hours token_ttl{24 * 365};
 };
 
 struct MessagesConfig {
   std::chrono::seconds ttl{30 * 24 * 3600};  // then failed(expired) to the sender
-  std::uint16_t delivery_attempts = 5;       // sessions that saw a message and did not acknowledge it, then dead letter
+  std::uint16_t delivery_attempts =
+      5;  // sessions that saw a message and did not acknowledge it, then dead letter
   std::uint32_t inbox_messages_max = 100'000;  // per device
 };
 

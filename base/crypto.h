@@ -1,4 +1,5 @@
-// The few primitives that servers and clients share, by libsodium. Thread-safe; init_crypto() first, once a process.
+// The few primitives that servers and clients share, by libsodium. Thread-safe; init_crypto() first, once a
+// process.
 #pragma once
 
 #include <array>
@@ -8,11 +9,11 @@
 
 namespace barid::crypto {
 
-using PublicKey = std::array<std::uint8_t, 32>;   // Ed25519 (RFC 8032)
-using SecretKey = std::array<std::uint8_t, 64>;   // libsodium's form: seed, then public key
+using PublicKey = std::array<std::uint8_t, 32>;  // Ed25519 (RFC 8032)
+using SecretKey = std::array<std::uint8_t, 64>;  // libsodium's form: seed, then public key
 using Signature = std::array<std::uint8_t, 64>;
-using ShortKey = std::array<std::uint8_t, 16>;    // SipHash-2-4
-using MacKey = std::array<std::uint8_t, 32>;      // keyed BLAKE2b-256
+using ShortKey = std::array<std::uint8_t, 16>;  // SipHash-2-4
+using MacKey = std::array<std::uint8_t, 32>;    // keyed BLAKE2b-256
 
 struct KeyPair {
   PublicKey public_key;
@@ -23,7 +24,8 @@ void init_crypto();
 KeyPair make_key_pair();
 KeyPair key_pair_from_seed(const std::array<std::uint8_t, 32>& seed);
 Signature sign(std::string_view message, const SecretKey& key);
-bool verify(std::string_view message, std::string_view signature, const PublicKey& key);  // false on a wrong size too
+bool verify(std::string_view message, std::string_view signature,
+            const PublicKey& key);  // false on a wrong size too
 
 void random_bytes(void* out, std::size_t count);
 std::uint64_t random_u64();

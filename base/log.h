@@ -1,5 +1,5 @@
-// The log: spdlog to standard error, as text or as one JSON object a line. Never message content, secrets or whole
-// phone numbers: use masked_phone(). Use SPDLOG's macros or spdlog::info(…) directly.
+// The log: spdlog to standard error, as text or as one JSON object a line. Never message content, secrets or
+// whole phone numbers: use masked_phone(). Use SPDLOG's macros or spdlog::info(…) directly.
 #pragma once
 
 #include <spdlog/spdlog.h>
@@ -19,7 +19,7 @@ std::string masked_phone(std::string_view phone);
 
 // The trace id of a message, the same in every process: "<device hex>-<seq>".
 std::string trace_id(MessageId id);
-std::string hex_id(std::uint64_t id);                    // 16 hex digits
+std::string hex_id(std::uint64_t id);  // 16 hex digits
 bool parse_hex_id(std::string_view text, std::uint64_t& id);
 
 }  // namespace barid

@@ -1,5 +1,5 @@
-// An epoll loop: file descriptors, timers, work posted from other threads, and one hook at the end of each turn.
-// Owner: whoever constructs it. Everything but post() and stop() belongs to the thread inside run().
+// An epoll loop: file descriptors, timers, work posted from other threads, and one hook at the end of each
+// turn. Owner: whoever constructs it. Everything but post() and stop() belongs to the thread inside run().
 #pragma once
 
 #include <sys/epoll.h>
@@ -22,7 +22,7 @@ class FdWatcher {
   virtual ~FdWatcher() = default;
   virtual void watch(int fd, std::uint32_t events, OnEvents on_events) = 0;  // fd must not be watched yet
   virtual void change(int fd, std::uint32_t events) = 0;
-  virtual void unwatch(int fd) = 0;  // allowed inside its own callback
+  virtual void unwatch(int fd) = 0;                   // allowed inside its own callback
   virtual bool post(std::function<void()> work) = 0;  // any thread; false when the bounded queue is full
 };
 
@@ -41,10 +41,10 @@ class Loop final : public FdWatcher {
   bool post(std::function<void()> work) override;
 
   void every(milliseconds interval, std::function<void()> work);  // first run one interval from now
-  void at_turn_end(std::function<void()> work);                   // runs after the events of each turn, in order added
-  void run();                                                     // until stop(); exceptions of callbacks pass through
-  void stop();                                                    // any thread
-  TimePoint now() const { return now_; }                          // taken once a turn
+  void at_turn_end(std::function<void()> work);  // runs after the events of each turn, in order added
+  void run();                                    // until stop(); exceptions of callbacks pass through
+  void stop();                                   // any thread
+  TimePoint now() const { return now_; }         // taken once a turn
 
  private:
   struct Watched {

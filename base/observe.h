@@ -1,5 +1,5 @@
-// What an operator sees of a process: Prometheus metrics at /metrics, /healthz (the process runs) and /readyz (it can
-// do its job), on one loopback HTTP port. Thread-safe; the HTTP server has its own thread.
+// What an operator sees of a process: Prometheus metrics at /metrics, /healthz (the process runs) and /readyz
+// (it can do its job), on one loopback HTTP port. Thread-safe; the HTTP server has its own thread.
 #pragma once
 
 #include <prometheus/counter.h>
@@ -18,7 +18,8 @@ namespace barid {
 
 class Observe {
  public:
-  using Ready = std::function<std::string()>;  // empty: ready; else one line that says what is missing. Any thread.
+  using Ready =
+      std::function<std::string()>;  // empty: ready; else one line that says what is missing. Any thread.
 
   // Port 0: metrics are kept, nothing listens. Throws when the port is taken.
   Observe(std::string process_name, std::uint16_t port, Ready ready);
@@ -26,8 +27,10 @@ class Observe {
   Observe(const Observe&) = delete;
   Observe& operator=(const Observe&) = delete;
 
-  prometheus::Counter& counter(const std::string& name, const std::string& help, const prometheus::Labels& labels = {});
-  prometheus::Gauge& gauge(const std::string& name, const std::string& help, const prometheus::Labels& labels = {});
+  prometheus::Counter& counter(const std::string& name, const std::string& help,
+                               const prometheus::Labels& labels = {});
+  prometheus::Gauge& gauge(const std::string& name, const std::string& help,
+                           const prometheus::Labels& labels = {});
   prometheus::Histogram& histogram(const std::string& name, const std::string& help,
                                    const prometheus::Histogram::BucketBoundaries& bounds,
                                    const prometheus::Labels& labels = {});

@@ -1,5 +1,5 @@
-// The direct hop between edges and owners: ZeroMQ, one message a turn and peer. Lossy by design; the owner's deadlines
-// make up for it. Each object belongs to its loop's thread.
+// The direct hop between edges and owners: ZeroMQ, one message a turn and peer. Lossy by design; the owner's
+// deadlines make up for it. Each object belongs to its loop's thread.
 #pragma once
 
 #include <cstdint>
@@ -37,7 +37,7 @@ class EdgeBus {
   // routing_id: at most 255 bytes, unique in the cluster.
   EdgeBus(FdWatcher& loop, std::string routing_id, OnMessage on_message);
   ~EdgeBus();
-  void connect(const std::string& endpoint);     // again is harmless
+  void connect(const std::string& endpoint);  // again is harmless
   void disconnect(const std::string& endpoint);
   Sent send(const std::string& endpoint, std::string_view bytes);
   void poll();  // call at the end of each turn

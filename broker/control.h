@@ -1,6 +1,7 @@
-// The control plane: JetStream management, key-value buckets and watches, over an ordinary blocking NATS connection.
-// Never on the message path. Thread-safe: calls block for up to kCallTimeout and throw broker::Error when the broker
-// can't be reached or refuses; watch callbacks run on the watch's own thread, in order.
+// The control plane: JetStream management, key-value buckets and watches, over an ordinary blocking NATS
+// connection. Never on the message path. Thread-safe: calls block for up to kCallTimeout and throw
+// broker::Error when the broker can't be reached or refuses; watch callbacks run on the watch's own thread,
+// in order.
 #pragma once
 
 #include <chrono>
@@ -34,7 +35,8 @@ class Control {
   static constexpr std::chrono::milliseconds kCallTimeout{5000};
 
   // Retries the first connection until `patience` is over, then throws.
-  Control(const NatsConfig& config, const std::string& name, std::chrono::seconds patience = std::chrono::seconds(30));
+  Control(const NatsConfig& config, const std::string& name,
+          std::chrono::seconds patience = std::chrono::seconds(30));
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;
@@ -50,16 +52,17 @@ class Control {
   void remove(const char* bucket, std::string_view key);
   std::vector<std::string> keys(const char* bucket);
 
-  // Every present entry first, then `on_entry` with deleted = true and an empty key ("all present seen"), then every
-  // change until the Control dies. Restarts by itself after an outage (entries may then repeat).
+  // Every present entry first, then `on_entry` with deleted = true and an empty key ("all present seen"),
+  // then every change until the Control dies. Restarts by itself after an outage (entries may then repeat).
   void watch(const char* bucket, std::function<void(const KvEntry&)> on_entry);
 
-  // JetStream management by its JSON API: subject after "$JS.API.", request body; returns the reply's JSON text.
-  // Throws on time-out only; an error in the reply is the caller's to read.
+  // JetStream management by its JSON API: subject after "$JS.API.", request body; returns the reply's JSON
+  // text. Throws on time-out only; an error in the reply is the caller's to read.
   std::string js_api(const std::string& subject, const std::string& body);
 
   // Plain request/reply. nullopt: nobody answered in time.
-  std::optional<std::string> request(const std::string& subject, std::string_view body, std::chrono::milliseconds timeout);
+  std::optional<std::string> request(const std::string& subject, std::string_view body,
+                                     std::chrono::milliseconds timeout);
 
   // A queue subscription served by `threads` threads: each request's reply is what `handle` returns.
   void serve(const std::string& subject, const std::string& queue, unsigned threads,

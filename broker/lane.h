@@ -1,6 +1,7 @@
-// Adaptive group commit onto one stream subject: one batch under way at a time, all that is added meanwhile rides in
-// the next. A lone envelope leaves at the next flush. A batch whose fate is unknown is published again under the same
-// message id before anything newer, so order on the subject is the order of add(). Belongs to its loop's thread.
+// Adaptive group commit onto one stream subject: one batch under way at a time, all that is added meanwhile
+// rides in the next. A lone envelope leaves at the next flush. A batch whose fate is unknown is published
+// again under the same message id before anything newer, so order on the subject is the order of add().
+// Belongs to its loop's thread.
 #pragma once
 
 #include <cstdint>
@@ -21,19 +22,25 @@ class Lane {
   struct Callbacks {
     // In order of add(). The batch is durable; seq is its place in the stream.
     std::function<void(const std::vector<Tag>&, StreamSeq)> on_durable;
-    // JetStream refused the batch for good (stream full, too large …): these, under way and waiting, are not stored.
+    // JetStream refused the batch for good: these, under way and waiting, are not stored.
     std::function<void(const std::vector<Tag>&, const std::string& why)> on_refused;
+  };
+  enum class WhenFull {
+    refuse,      // a full stream is a refusal: the sender is told (edges)
+    keep_trying  // a full stream passes: only a full subject is a refusal (owners, who must not give up a
+                 // letter)
   };
 
   // origin: who publishes, random per process and lane: part of the message id, "<origin hex>-<number>".
-  Lane(NatsLink& link, std::string subject, std::uint64_t origin, Callbacks callbacks);
+  Lane(NatsLink& link, std::string subject, std::uint64_t origin, Callbacks callbacks,
+       WhenFull when_full = WhenFull::refuse);
   ~Lane();  // whatever is under way is forgotten, its callbacks never run
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
   // Copies the frame. False: limits::kOpenBatchBytesMax is waiting already, nothing was added (backpressure).
   [[nodiscard]] bool add(const envelope::Envelope& envelope, Tag tag);
-  void flush();  // publishes what is waiting, unless a batch is under way; call once a turn
+  void flush();       // publishes what is waiting, unless a batch is under way; call once a turn
   bool idle() const;  // nothing waiting, nothing under way
   std::size_t waiting() const;
 

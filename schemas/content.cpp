@@ -22,7 +22,8 @@ bool on_earth(const Location& l) {
 bool all_utf8(const Content& content) {
   if (const auto* t = std::get_if<Text>(&content)) return is_valid_utf8(t->text);
   if (const auto* m = std::get_if<Media>(&content))
-    return is_valid_utf8(m->url) && is_valid_utf8(m->mime) && is_valid_utf8(m->name) && is_valid_utf8(m->caption);
+    return is_valid_utf8(m->url) && is_valid_utf8(m->mime) && is_valid_utf8(m->name) &&
+           is_valid_utf8(m->caption);
   if (const auto* l = std::get_if<Location>(&content)) return is_valid_utf8(l->name);
   const auto& c = std::get<Contact>(content);
   for (const auto& phone : c.phones)
@@ -59,11 +60,16 @@ Media read(schema::Media::Reader r, MediaKind kind) {
 
 Content read(schema::Content::Reader r) {
   switch (r.which()) {
-    case schema::Content::TEXT: return Text{std::string(view(r.getText()))};
-    case schema::Content::IMAGE: return read(r.getImage(), MediaKind::image);
-    case schema::Content::AUDIO: return read(r.getAudio(), MediaKind::audio);
-    case schema::Content::VIDEO: return read(r.getVideo(), MediaKind::video);
-    case schema::Content::DOCUMENT: return read(r.getDocument(), MediaKind::document);
+    case schema::Content::TEXT:
+      return Text{std::string(view(r.getText()))};
+    case schema::Content::IMAGE:
+      return read(r.getImage(), MediaKind::image);
+    case schema::Content::AUDIO:
+      return read(r.getAudio(), MediaKind::audio);
+    case schema::Content::VIDEO:
+      return read(r.getVideo(), MediaKind::video);
+    case schema::Content::DOCUMENT:
+      return read(r.getDocument(), MediaKind::document);
     case schema::Content::LOCATION: {
       auto l = r.getLocation();
       return Location{l.getLatitude(), l.getLongitude(), l.getAccuracyM(), std::string(view(l.getName()))};
@@ -89,10 +95,18 @@ Result<std::string, Errc> encode(const Content& content) {
     b.setText(text(t->text));
   } else if (const auto* m = std::get_if<Media>(&content)) {
     switch (m->kind) {
-      case MediaKind::image: fill(b.initImage(), *m); break;
-      case MediaKind::audio: fill(b.initAudio(), *m); break;
-      case MediaKind::video: fill(b.initVideo(), *m); break;
-      case MediaKind::document: fill(b.initDocument(), *m); break;
+      case MediaKind::image:
+        fill(b.initImage(), *m);
+        break;
+      case MediaKind::audio:
+        fill(b.initAudio(), *m);
+        break;
+      case MediaKind::video:
+        fill(b.initVideo(), *m);
+        break;
+      case MediaKind::document:
+        fill(b.initDocument(), *m);
+        break;
     }
   } else if (const auto* l = std::get_if<Location>(&content)) {
     auto location = b.initLocation();

@@ -1,4 +1,5 @@
-// What people say to each other: the inside of Send.content and Deliver.content. Clients only; servers carry it unread.
+// What people say to each other: the inside of Send.content and Deliver.content. Clients only; servers carry
+// it unread.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +12,9 @@
 
 namespace barid::content {
 
-struct Text { std::string text; };
+struct Text {
+  std::string text;
+};
 enum class MediaKind : std::uint8_t { image, audio, video, document };
 struct Media {
   MediaKind kind = MediaKind::document;
@@ -35,7 +38,8 @@ using Content = std::variant<Text, Media, Location, Contact>;
 
 enum class Errc { malformed, invalid_text, invalid_coordinates, too_large };
 Result<std::string, Errc> encode(const Content& content);  // packed; at most limits::kContentBytesMax
-Result<Content, Errc> decode(std::string_view bytes);      // unknown types (newer clients) are malformed to this one
-std::string_view type_name(const Content& content);        // text, image, audio, video, document, location, contact
+Result<Content, Errc> decode(
+    std::string_view bytes);  // unknown types (newer clients) are malformed to this one
+std::string_view type_name(const Content& content);  // text, image, audio, video, document, location, contact
 
 }  // namespace barid::content

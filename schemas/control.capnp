@@ -22,6 +22,7 @@ struct ToEdge {
   workerIncarnation @0 :UInt64;
   deliveries @1 :List(Delivery);
   kicks @2 :List(Kick);
+  reannounce @3 :Bool;  # the owner has lost count of this edge: open every session again
 }
 struct Delivery { partition @0 :UInt16; epoch @1 :UInt64; conn @2 :UInt64; frame @3 :Data; }
 struct Kick { partition @0 :UInt16; epoch @1 :UInt64; conn @2 :UInt64; code @3 :UInt16; }

@@ -78,7 +78,8 @@ Result<ToOwner, Errc> decode_to_owner(std::string_view bytes) {
     m.edge = Incarnation(r.getEdgeIncarnation());
     m.opens.reserve(r.getOpens().size());
     for (auto o : r.getOpens())
-      m.opens.push_back({UserId(o.getUser()), DeviceId(o.getDevice()), ConnId(o.getConn()), SessionNo(o.getSessionNo())});
+      m.opens.push_back(
+          {UserId(o.getUser()), DeviceId(o.getDevice()), ConnId(o.getConn()), SessionNo(o.getSessionNo())});
     m.acks.reserve(r.getAcks().size());
     for (auto a : r.getAcks())
       m.acks.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), ConnId(a.getConn()), a.getUpTo()});
@@ -97,6 +98,7 @@ void encode(std::string& out, const ToEdge& m) {
   capnp::MallocMessageBuilder message(bus_scratch(words));
   auto b = message.initRoot<schema::ToEdge>();
   b.setWorkerIncarnation(m.worker.value);
+  b.setReannounce(m.reannounce);
   auto deliveries = b.initDeliveries(static_cast<unsigned>(m.deliveries.size()));
   for (unsigned i = 0; i < m.deliveries.size(); ++i) {
     auto d = deliveries[i];
@@ -123,10 +125,11 @@ Errc const* decode_to_edge(std::string_view bytes, ToEdge& out) {
     capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options());
     auto r = reader.getRoot<schema::ToEdge>();
     out.worker = Incarnation(r.getWorkerIncarnation());
+    out.reannounce = r.getReannounce();
     out.deliveries.reserve(r.getDeliveries().size());
     for (auto d : r.getDeliveries())
-      out.deliveries.push_back({Partition(d.getPartition()), Epoch(d.getEpoch()), ConnId(d.getConn()),
-                                codec::view(d.getFrame())});
+      out.deliveries.push_back(
+          {Partition(d.getPartition()), Epoch(d.getEpoch()), ConnId(d.getConn()), codec::view(d.getFrame())});
     for (auto k : r.getKicks())
       out.kicks.push_back({Partition(k.getPartition()), Epoch(k.getEpoch()), ConnId(k.getConn()),
                            k.getCode() <= static_cast<std::uint16_t>(wire::Code::undeliverable)

@@ -1,5 +1,6 @@
-// What the processes say to each other: ToOwner and ToEdge over ZeroMQ, DirectoryCall over NATS. Unpacked Cap'n Proto.
-// Pure functions, any thread. Views returned by a decode are valid until the next decode on the same thread.
+// What the processes say to each other: ToOwner and ToEdge over ZeroMQ, DirectoryCall over NATS. Unpacked
+// Cap'n Proto. Pure functions, any thread. Views returned by a decode are valid until the next decode on the
+// same thread.
 #pragma once
 
 #include <cstdint>
@@ -15,10 +16,27 @@ namespace barid::control {
 
 enum class Errc { malformed };
 
-struct SessionOpen { UserId user; DeviceId device; ConnId conn; SessionNo session_no; };
-struct SessionAck { UserId user; DeviceId device; ConnId conn; std::uint64_t up_to = 0; };
-struct SessionClose { UserId user; DeviceId device; ConnId conn; };
-struct PartitionEpoch { Partition partition; Epoch epoch; };
+struct SessionOpen {
+  UserId user;
+  DeviceId device;
+  ConnId conn;
+  SessionNo session_no;
+};
+struct SessionAck {
+  UserId user;
+  DeviceId device;
+  ConnId conn;
+  std::uint64_t up_to = 0;
+};
+struct SessionClose {
+  UserId user;
+  DeviceId device;
+  ConnId conn;
+};
+struct PartitionEpoch {
+  Partition partition;
+  Epoch epoch;
+};
 
 // edge → owner, at most one a turn (and at least one every kHeartbeat, empty if need be).
 // Read in the order opens, acks, closes, announced.
@@ -32,16 +50,28 @@ struct ToOwner {
   void clear() { opens.clear(), acks.clear(), closes.clear(), announced.clear(); }
 };
 
-struct Delivery { Partition partition; Epoch epoch; ConnId conn; std::string_view frame; };
-struct Kick { Partition partition; Epoch epoch; ConnId conn; wire::Code code = wire::Code::none; };
+struct Delivery {
+  Partition partition;
+  Epoch epoch;
+  ConnId conn;
+  std::string_view frame;
+};
+struct Kick {
+  Partition partition;
+  Epoch epoch;
+  ConnId conn;
+  wire::Code code = wire::Code::none;
+};
 
 // owner → edge, one a turn and edge.
 struct ToEdge {
   Incarnation worker;
   std::vector<Delivery> deliveries;  // per conn in the order to be written
   std::vector<Kick> kicks;           // after the deliveries: send wire::Error{code} and close
-  bool empty() const { return deliveries.empty() && kicks.empty(); }
-  void clear() { deliveries.clear(), kicks.clear(); }
+  bool reannounce =
+      false;  // the owner has lost count of this edge: announce every session of its partitions again
+  bool empty() const { return deliveries.empty() && kicks.empty() && !reannounce; }
+  void clear() { deliveries.clear(), kicks.clear(), reannounce = false; }
 };
 
 void encode(std::string& out, const ToOwner& message);  // replaces `out`
@@ -49,12 +79,13 @@ void encode(std::string& out, const ToEdge& message);
 Result<ToOwner, Errc> decode_to_owner(std::string_view bytes);
 Errc const* decode_to_edge(std::string_view bytes, ToEdge& out);  // nullptr: fine
 
-// edge → directory pool: request on subject kDirectorySubject, queue group kDirectoryQueue; reply: one Response.
+// edge → directory pool: request on subject kDirectorySubject, queue group kDirectoryQueue; reply: one
+// Response.
 inline constexpr const char* kDirectorySubject = "directory.call";
 inline constexpr const char* kDirectoryQueue = "directory";
 struct DirectoryCall {
-  UserId user;      // 0 before login
-  DeviceId device;  // 0 before login
+  UserId user;          // 0 before login
+  DeviceId device;      // 0 before login
   std::string address;  // of the client, for throttles
   wire::Request request;
 };

@@ -22,9 +22,16 @@ void fill(schema::Envelope::Builder b, const Envelope& e) {
 }
 
 Envelope read(schema::Envelope::Reader r) {
-  Envelope e{UserId(r.getFromUser()), DeviceId(r.getFromDevice()), r.getSeq(), UserId(r.getToUser()),
-             DeviceId(r.getToDevice()), WallMs{r.getAcceptedAtMs()}, WallMs{r.getExpiresAtMs()},
-             r.getKind() == 0 ? Kind::message : Kind::receipt, r.getAttempts(), codec::view(r.getFrame())};
+  Envelope e{UserId(r.getFromUser()),
+             DeviceId(r.getFromDevice()),
+             r.getSeq(),
+             UserId(r.getToUser()),
+             DeviceId(r.getToDevice()),
+             WallMs{r.getAcceptedAtMs()},
+             WallMs{r.getExpiresAtMs()},
+             r.getKind() == 0 ? Kind::message : Kind::receipt,
+             r.getAttempts(),
+             codec::view(r.getFrame())};
   KJ_REQUIRE(e.frame.size() >= limits::kFrameHeaderBytes, "envelope without a frame");
   return e;
 }
@@ -44,7 +51,8 @@ std::string flat(capnp::MessageBuilder& message) {
 
 }  // namespace
 
-void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number, const std::vector<Envelope>& envelopes) {
+void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number,
+                  const std::vector<Envelope>& envelopes) {
   // One segment of exactly the right size: list tag and elements, frames, root and a little air.
   std::size_t words = 16;
   for (const Envelope& e : envelopes) words += 16 + e.frame.size() / 8;
@@ -63,7 +71,8 @@ void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number, 
   const auto segments = message.getSegmentsForOutput();
   BARID_ASSERT(segments.size() == 1);
   const auto body = segments[0].asChars();
-  const std::uint32_t header[2] = {0, static_cast<std::uint32_t>(segments[0].size())};  // capnp stream framing
+  const std::uint32_t header[2] = {0,
+                                   static_cast<std::uint32_t>(segments[0].size())};  // capnp stream framing
   out.clear();
   out.reserve(sizeof header + body.size());
   out.append(reinterpret_cast<const char*>(header), sizeof header);
@@ -108,13 +117,21 @@ Result<DeadLetter, Batch::Errc> decode_dead_letter(std::string_view bytes, std::
   try {
     bytes_copy.assign(bytes);
     capnp::FlatArrayMessageReader reader(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes_copy.data()), bytes_copy.size() / 8), batch_options());
+        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes_copy.data()), bytes_copy.size() / 8),
+        batch_options());
     auto root = reader.getRoot<schema::DeadLetter>();
     DeadLetter letter;
     auto e = root.getEnvelope();
-    letter.envelope = {UserId(e.getFromUser()), DeviceId(e.getFromDevice()), e.getSeq(), UserId(e.getToUser()),
-                       DeviceId(e.getToDevice()), WallMs{e.getAcceptedAtMs()}, WallMs{e.getExpiresAtMs()},
-                       e.getKind() == 0 ? Kind::message : Kind::receipt, e.getAttempts(), codec::view(e.getFrame())};
+    letter.envelope = {UserId(e.getFromUser()),
+                       DeviceId(e.getFromDevice()),
+                       e.getSeq(),
+                       UserId(e.getToUser()),
+                       DeviceId(e.getToDevice()),
+                       WallMs{e.getAcceptedAtMs()},
+                       WallMs{e.getExpiresAtMs()},
+                       e.getKind() == 0 ? Kind::message : Kind::receipt,
+                       e.getAttempts(),
+                       codec::view(e.getFrame())};
     letter.code = root.getCode();
     letter.reason = std::string(codec::view(root.getReason()));
     letter.at = WallMs{root.getAtMs()};

@@ -1,5 +1,5 @@
-// What the durable streams hold. A Batch is one JetStream message: envelopes of one partition (ingress) or of one
-// device (inbox). Encoded unpacked. Pure functions, any thread.
+// What the durable streams hold. A Batch is one JetStream message: envelopes of one partition (ingress) or of
+// one device (inbox). Encoded unpacked. Pure functions, any thread.
 #pragma once
 
 #include <cstdint>
@@ -32,7 +32,8 @@ struct Envelope {
 };
 
 // Appends nothing else: `out` is replaced. Origin and number name the batch in traces.
-void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number, const std::vector<Envelope>& envelopes);
+void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number,
+                  const std::vector<Envelope>& envelopes);
 
 // A decoded batch owns its bytes; its envelopes stay valid as long as it lives, wherever it is moved.
 class Batch {

@@ -1,6 +1,6 @@
-// The device token: what the directory signs at registration and a device presents at every login, so that a login
-// needs no database. Bytes: Ed25519 signature (64) over "barid-token-v1" | body, then body (unpacked Cap'n Proto Token).
-// And the address tag, which proves that the directory handed out an address.
+// The device token: what the directory signs at registration and a device presents at every login, so that a
+// login needs no database. Bytes: Ed25519 signature (64) over "barid-token-v1" | body, then body (unpacked
+// Cap'n Proto Token). And the address tag, which proves that the directory handed out an address.
 #pragma once
 
 #include <string>
@@ -22,7 +22,8 @@ struct Token {
 enum class Errc { malformed, bad_signature };
 
 std::string seal(const Token& token, const crypto::SecretKey& directory_key);
-Result<Token, Errc> open(std::string_view bytes, const crypto::PublicKey& directory_key);  // expiry: caller's business
+Result<Token, Errc> open(std::string_view bytes,
+                         const crypto::PublicKey& directory_key);  // expiry: caller's business
 
 // SipHash-2-4 under the cluster's address key over user and device, each 8 bytes little-endian.
 std::uint64_t address_tag(UserId user, DeviceId device, const crypto::ShortKey& address_key);

@@ -52,7 +52,8 @@ std::vector<SeqRange> read_ranges(capnp::List<schema::Range>::Reader list) {
   std::vector<SeqRange> ranges;
   ranges.reserve(list.size());
   for (auto range : list) {
-    if (range.getCount() == 0 || range.getFirst() == 0 || range.getFirst() + range.getCount() < range.getFirst())
+    if (range.getCount() == 0 || range.getFirst() == 0 ||
+        range.getFirst() + range.getCount() < range.getFirst())
       throw Refuse{Code::malformed};
     ranges.push_back({range.getFirst(), range.getCount()});
   }
@@ -104,14 +105,14 @@ Frame decode_or_throw(const RawFrame& raw) {
     case FrameType::login:
       return read_frame<schema::Login>(raw.payload, [](auto r) {
         if (r.getToken().size() > 1024 || r.getSignature().size() > 1024) throw Refuse{Code::malformed};
-        return Login{std::string(view(r.getToken())), std::string(view(r.getSignature())), SessionNo(r.getSessionNo()),
-                     read_text(r.getClient())};
+        return Login{std::string(view(r.getToken())), std::string(view(r.getSignature())),
+                     SessionNo(r.getSessionNo()), read_text(r.getClient())};
       });
     case FrameType::welcome:
       return read_frame<schema::Welcome>(raw.payload, [](auto r) {
-        return Welcome{UserId(r.getUser()), DeviceId(r.getDevice()), r.getServerTimeMs(), r.getSendWindow(),
-                       r.getDeliverWindow(), r.getContentBytesMax(), r.getHeartbeatMs(), r.getHalfOpenMs(),
-                       r.getMessageTtlS(), r.getIncarnation()};
+        return Welcome{UserId(r.getUser()),  DeviceId(r.getDevice()), r.getServerTimeMs(), r.getSendWindow(),
+                       r.getDeliverWindow(), r.getContentBytesMax(),  r.getHeartbeatMs(),  r.getHalfOpenMs(),
+                       r.getMessageTtlS(),   r.getIncarnation()};
       });
     case FrameType::send:
       return read_frame<schema::Send>(raw.payload, [](auto r) {
@@ -126,20 +127,25 @@ Frame decode_or_throw(const RawFrame& raw) {
         return s;
       });
     case FrameType::accepted:
-      return read_frame<schema::Accepted>(raw.payload, [](auto r) { return Accepted{read_ranges(r.getRanges())}; });
+      return read_frame<schema::Accepted>(raw.payload,
+                                          [](auto r) { return Accepted{read_ranges(r.getRanges())}; });
     case FrameType::refused:
       return read_frame<schema::Refused>(raw.payload, [](auto r) {
         return Refused{r.getSeq(), read_code(r.getCode()), r.getRetryAfterMs(), read_text(r.getText())};
       });
     case FrameType::deliver:
       return read_frame<schema::Deliver>(raw.payload, [](auto r) {
-        return Deliver{UserId(r.getFromUser()), DeviceId(r.getFromDevice()), r.getSeq(), r.getSentAtMs(),
-                       r.getAcceptedAtMs(), read_content(r.getContent())};
+        return Deliver{UserId(r.getFromUser()), DeviceId(r.getFromDevice()), r.getSeq(),
+                       r.getSentAtMs(),         r.getAcceptedAtMs(),         read_content(r.getContent())};
       });
     case FrameType::receipt:
       return read_frame<schema::Receipt>(raw.payload, [](auto r) {
-        return Receipt{read_enum(r.getKind(), ReceiptKind::failed), UserId(r.getPeerUser()), DeviceId(r.getPeerDevice()),
-                       read_ranges(r.getRanges()), r.getAtMs(), read_code(r.getReason())};
+        return Receipt{read_enum(r.getKind(), ReceiptKind::failed),
+                       UserId(r.getPeerUser()),
+                       DeviceId(r.getPeerDevice()),
+                       read_ranges(r.getRanges()),
+                       r.getAtMs(),
+                       read_code(r.getReason())};
       });
     case FrameType::ack:
       return read_frame<schema::Ack>(raw.payload, [](auto r) { return Ack{r.getUpTo()}; });
@@ -165,22 +171,54 @@ std::string read_short_text(capnp::Text::Reader reader) { return read_text(reade
 Code read_wire_code(schema::Code code) { return read_code(code); }
 [[noreturn]] void refuse(Code code) { throw Refuse{code}; }
 
-std::string login_message(const std::array<std::uint8_t, 32>& nonce, SessionNo session_no, std::string_view token) {
+std::string login_message(const std::array<std::uint8_t, 32>& nonce, SessionNo session_no,
+                          std::string_view token) {
   std::string message = "barid-login-v1";
   message.append(reinterpret_cast<const char*>(nonce.data()), nonce.size());
-  for (int shift = 56; shift >= 0; shift -= 8) message.push_back(static_cast<char>(session_no.value >> shift));
+  for (int shift = 56; shift >= 0; shift -= 8)
+    message.push_back(static_cast<char>(session_no.value >> shift));
   message.append(token);
   return message;
 }
 
 std::string_view name_of(Code code) {
-  static constexpr std::string_view kNames[] = {
-      "none", "malformed", "unsupportedVersion", "unknownFrame", "frameTooLarge", "notLoggedIn", "badToken",
-      "badSignature", "tokenExpired", "deviceRevoked", "sessionReplaced", "sessionStale", "ackTimeout",
-      "heartbeatTimeout", "loginTimeout", "tooManyConnections", "slowReader", "goingAway", "protocolViolation",
-      "rateLimited", "unavailable", "brokerFull", "unknownRecipient", "contentTooLarge", "invalidText", "invalidPhone",
-      "codeWrong", "codeExpired", "codeTriesExhausted", "codeThrottled", "notFound", "notAllowed", "quotaExceeded",
-      "invalidArgument", "expired", "recipientGone", "undeliverable"};
+  static constexpr std::string_view kNames[] = {"none",
+                                                "malformed",
+                                                "unsupportedVersion",
+                                                "unknownFrame",
+                                                "frameTooLarge",
+                                                "notLoggedIn",
+                                                "badToken",
+                                                "badSignature",
+                                                "tokenExpired",
+                                                "deviceRevoked",
+                                                "sessionReplaced",
+                                                "sessionStale",
+                                                "ackTimeout",
+                                                "heartbeatTimeout",
+                                                "loginTimeout",
+                                                "tooManyConnections",
+                                                "slowReader",
+                                                "goingAway",
+                                                "protocolViolation",
+                                                "rateLimited",
+                                                "unavailable",
+                                                "brokerFull",
+                                                "unknownRecipient",
+                                                "contentTooLarge",
+                                                "invalidText",
+                                                "invalidPhone",
+                                                "codeWrong",
+                                                "codeExpired",
+                                                "codeTriesExhausted",
+                                                "codeThrottled",
+                                                "notFound",
+                                                "notAllowed",
+                                                "quotaExceeded",
+                                                "invalidArgument",
+                                                "expired",
+                                                "recipientGone",
+                                                "undeliverable"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(Code::undeliverable) + 1);
   return kNames[static_cast<std::size_t>(code)];
 }
@@ -288,10 +326,11 @@ void append(std::string& out, const Response& r) {
 
 std::optional<RawFrame> split(std::string_view bytes) {
   if (bytes.size() < limits::kFrameHeaderBytes) return std::nullopt;
-  const std::size_t length =
-      (static_cast<std::size_t>(static_cast<std::uint8_t>(bytes[2])) << 8) | static_cast<std::uint8_t>(bytes[3]);
+  const std::size_t length = (static_cast<std::size_t>(static_cast<std::uint8_t>(bytes[2])) << 8) |
+                             static_cast<std::uint8_t>(bytes[3]);
   if (bytes.size() < limits::kFrameHeaderBytes + length) return std::nullopt;
-  return RawFrame{static_cast<std::uint8_t>(bytes[0]), static_cast<FrameType>(static_cast<std::uint8_t>(bytes[1])),
+  return RawFrame{static_cast<std::uint8_t>(bytes[0]),
+                  static_cast<FrameType>(static_cast<std::uint8_t>(bytes[1])),
                   bytes.substr(limits::kFrameHeaderBytes, length), limits::kFrameHeaderBytes + length};
 }
 

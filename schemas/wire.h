@@ -1,6 +1,7 @@
-// The frames between a client and the edge, as plain structs, and the only way to turn them into bytes and back.
-// Frame: version u8 | type u8 | length u16 big-endian | payload (one packed Cap'n Proto message of wire.capnp).
-// Pure functions, any thread. Decoding never throws and never allocates more than limits::kUnpackedBytesMax.
+// The frames between a client and the edge, as plain structs, and the only way to turn them into bytes and
+// back. Frame: version u8 | type u8 | length u16 big-endian | payload (one packed Cap'n Proto message of
+// wire.capnp). Pure functions, any thread. Decoding never throws and never allocates more than
+// limits::kUnpackedBytesMax.
 #pragma once
 
 #include <array>
@@ -18,17 +19,62 @@
 namespace barid::wire {
 
 enum class FrameType : std::uint8_t {
-  challenge = 1, login = 2, welcome = 3, send = 4, accepted = 5, refused = 6, deliver = 7, receipt = 8, ack = 9,
-  ping = 10, pong = 11, error = 12, request = 13, response = 14,
+  challenge = 1,
+  login = 2,
+  welcome = 3,
+  send = 4,
+  accepted = 5,
+  refused = 6,
+  deliver = 7,
+  receipt = 8,
+  ack = 9,
+  ping = 10,
+  pong = 11,
+  error = 12,
+  request = 13,
+  response = 14,
 };
 
-// Mirrors enum Code of wire.capnp; docs/protocol.md says what each means and whether it closes the connection.
+// Mirrors enum Code of wire.capnp; docs/protocol.md says what each means and whether it closes the
+// connection.
 enum class Code : std::uint16_t {
-  none, malformed, unsupported_version, unknown_frame, frame_too_large, not_logged_in, bad_token, bad_signature,
-  token_expired, device_revoked, session_replaced, session_stale, ack_timeout, heartbeat_timeout, login_timeout,
-  too_many_connections, slow_reader, going_away, protocol_violation, rate_limited, unavailable, broker_full,
-  unknown_recipient, content_too_large, invalid_text, invalid_phone, code_wrong, code_expired, code_tries_exhausted,
-  code_throttled, not_found, not_allowed, quota_exceeded, invalid_argument, expired, recipient_gone, undeliverable,
+  none,
+  malformed,
+  unsupported_version,
+  unknown_frame,
+  frame_too_large,
+  not_logged_in,
+  bad_token,
+  bad_signature,
+  token_expired,
+  device_revoked,
+  session_replaced,
+  session_stale,
+  ack_timeout,
+  heartbeat_timeout,
+  login_timeout,
+  too_many_connections,
+  slow_reader,
+  going_away,
+  protocol_violation,
+  rate_limited,
+  unavailable,
+  broker_full,
+  unknown_recipient,
+  content_too_large,
+  invalid_text,
+  invalid_phone,
+  code_wrong,
+  code_expired,
+  code_tries_exhausted,
+  code_throttled,
+  not_found,
+  not_allowed,
+  quota_exceeded,
+  invalid_argument,
+  expired,
+  recipient_gone,
+  undeliverable,
 };
 std::string_view name_of(Code code);  // "rateLimited": the word of wire.capnp
 
@@ -52,7 +98,8 @@ struct Login {
   std::string client;
 };
 // What the device signs: "barid-login-v1" | nonce (32) | session_no (8, big-endian) | token.
-std::string login_message(const std::array<std::uint8_t, 32>& nonce, SessionNo session_no, std::string_view token);
+std::string login_message(const std::array<std::uint8_t, 32>& nonce, SessionNo session_no,
+                          std::string_view token);
 
 struct Welcome {
   UserId user;
@@ -71,9 +118,9 @@ struct Send {
   Address to;
   SendKind kind = SendKind::message;
   std::int64_t sent_at_ms = 0;
-  std::uint32_t ttl_s = 0;        // 0: the server's default; more than that is cut to it
-  std::string content;            // kind message
-  std::vector<SeqRange> ranges;   // kind read: sequence numbers of device `to` that were read
+  std::uint32_t ttl_s = 0;       // 0: the server's default; more than that is cut to it
+  std::string content;           // kind message
+  std::vector<SeqRange> ranges;  // kind read: sequence numbers of device `to` that were read
 };
 struct Accepted {
   std::vector<SeqRange> ranges;
@@ -94,7 +141,7 @@ struct Deliver {
 enum class ReceiptKind : std::uint8_t { delivered, read, failed };
 struct Receipt {
   ReceiptKind kind = ReceiptKind::delivered;
-  UserId peer_user;       // who received, read, or did not get it
+  UserId peer_user;  // who received, read, or did not get it
   DeviceId peer_device;
   std::vector<SeqRange> ranges;  // of the device that gets this receipt
   std::int64_t at_ms = 0;
@@ -103,33 +150,53 @@ struct Receipt {
 struct Ack {
   std::uint64_t up_to = 0;  // Deliver and Receipt frames taken from this connection, in all
 };
-struct Ping { std::uint64_t token = 0; };
-struct Pong { std::uint64_t token = 0; };
+struct Ping {
+  std::uint64_t token = 0;
+};
+struct Pong {
+  std::uint64_t token = 0;
+};
 struct Error {
   Code code = Code::none;
   std::uint32_t retry_after_ms = 0;
   std::string text;
 };
 
-struct RequestCode { std::string phone; };
+struct RequestCode {
+  std::string phone;
+};
 struct VerifyCode {
   std::string phone, code;
   std::string device_key;  // Ed25519 public key, 32 bytes
   std::string device_name;
 };
-struct Lookup { std::vector<std::string> phones; };
-struct Block { UserId user; };
-struct Unblock { UserId user; };
+struct Lookup {
+  std::vector<std::string> phones;
+};
+struct Block {
+  UserId user;
+};
+struct Unblock {
+  UserId user;
+};
 struct ListBlocked {};
 struct ListDevices {};
-struct RevokeDevice { DeviceId device; };
-struct DevicesOf { UserId user; };  // current addresses of a user one knows: after recipient_gone
+struct RevokeDevice {
+  DeviceId device;
+};
+struct DevicesOf {
+  UserId user;
+};  // current addresses of a user one knows: after recipient_gone
 struct Request {
   std::uint32_t id = 0;
-  std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice, DevicesOf> body;
+  std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice,
+               DevicesOf>
+      body;
 };
 
-struct CodeSent { std::uint32_t expires_in_s = 0, resend_in_s = 0; };
+struct CodeSent {
+  std::uint32_t expires_in_s = 0, resend_in_s = 0;
+};
 struct Registered {
   UserId user;
   DeviceId device;
@@ -141,23 +208,29 @@ struct Contact {
   UserId user;
   std::vector<Address> devices;
 };
-struct Contacts { std::vector<Contact> found; };
+struct Contacts {
+  std::vector<Contact> found;
+};
 struct Done {};
-struct Users { std::vector<UserId> users; };
+struct Users {
+  std::vector<UserId> users;
+};
 struct DeviceInfo {
   DeviceId device;
   std::string name;
   std::int64_t created_at_ms = 0;
   bool current = false;
 };
-struct Devices { std::vector<DeviceInfo> devices; };
+struct Devices {
+  std::vector<DeviceInfo> devices;
+};
 struct Response {
   std::uint32_t id = 0;
   std::variant<Error, CodeSent, Registered, Contacts, Done, Users, Devices> body;
 };
 
-using Frame = std::variant<Challenge, Login, Welcome, Send, Accepted, Refused, Deliver, Receipt, Ack, Ping, Pong, Error,
-                           Request, Response>;
+using Frame = std::variant<Challenge, Login, Welcome, Send, Accepted, Refused, Deliver, Receipt, Ack, Ping,
+                           Pong, Error, Request, Response>;
 
 // Appends one whole frame to `out`. The struct must be within limits (asserted): check content first.
 void append(std::string& out, const Challenge&);

@@ -50,14 +50,24 @@ Request read_request(schema::Request::Reader r) {
       request.body = std::move(lookup);
       return request;
     }
-    case schema::Request::BLOCK: request.body = Block{UserId(r.getBlock().getUser())}; return request;
-    case schema::Request::UNBLOCK: request.body = Unblock{UserId(r.getUnblock().getUser())}; return request;
-    case schema::Request::LIST_BLOCKED: request.body = ListBlocked{}; return request;
-    case schema::Request::LIST_DEVICES: request.body = ListDevices{}; return request;
+    case schema::Request::BLOCK:
+      request.body = Block{UserId(r.getBlock().getUser())};
+      return request;
+    case schema::Request::UNBLOCK:
+      request.body = Unblock{UserId(r.getUnblock().getUser())};
+      return request;
+    case schema::Request::LIST_BLOCKED:
+      request.body = ListBlocked{};
+      return request;
+    case schema::Request::LIST_DEVICES:
+      request.body = ListDevices{};
+      return request;
     case schema::Request::REVOKE_DEVICE:
       request.body = RevokeDevice{DeviceId(r.getRevokeDevice().getDevice())};
       return request;
-    case schema::Request::DEVICES_OF: request.body = DevicesOf{UserId(r.getDevicesOf().getUser())}; return request;
+    case schema::Request::DEVICES_OF:
+      request.body = DevicesOf{UserId(r.getDevicesOf().getUser())};
+      return request;
   }
   refuse(Code::unknown_frame);
 }
@@ -91,7 +101,9 @@ Response read_response(schema::Response::Reader r) {
       response.body = std::move(contacts);
       return response;
     }
-    case schema::Response::DONE: response.body = Done{}; return response;
+    case schema::Response::DONE:
+      response.body = Done{};
+      return response;
     case schema::Response::USERS: {
       Users users;
       for (auto u : r.getUsers()) users.users.emplace_back(u);

@@ -1,5 +1,5 @@
-// Private to schemas/: directory requests and responses, shared by the client wire (wire.cpp) and the directory call
-// over NATS (control.cpp).
+// Private to schemas/: directory requests and responses, shared by the client wire (wire.cpp) and the
+// directory call over NATS (control.cpp).
 #pragma once
 
 #include <string>
