@@ -260,10 +260,10 @@ write_processes() { # stores-only: true or false
     say "log_dir = \"$data_dir/log\""
     # Errors are logged without the statement and its values, which hold phone numbers.
     process_entry postgres 1 false "$pg_user" INT QUIT 60000 \
-      "\"$pg_bin/pg_isready\", \"--quiet\", \"--host=$pg_socket_dir\", \"--port=$(port_of postgres)\"" \
+      "\"$pg_bin/pg_isready\", \"--quiet\", \"--host=$pg_socket_dir\", \"--port=$(port_of postgres)\", \"--username=barid\", \"--dbname=barid\"" \
       "$pg_bin/postgres" -D "$pg_home/data" -k "$pg_socket_dir" -h 127.0.0.1 -p "$(port_of postgres)" \
       -c unix_socket_permissions=0700 -c log_min_error_statement=panic -c log_parameter_max_length_on_error=0 \
-      -c log_error_verbosity=terse
+      -c log_error_verbosity=terse -c recovery_init_sync_method=syncfs
     process_entry nats 1 false "" TERM KILL 30000 "$http:$(port_of nats_monitor)/healthz\"" \
       nats-server --config "$data_dir/nats/nats.conf"
     say 'env = ["GOGC=400"]'
