@@ -5,5 +5,4 @@
 namespace barid {
 [[noreturn]] void assertion_failed(const char* what, const char* file, int line);
 }
-#define BARID_ASSERT(cond) \
-  ((cond) ? static_cast<void>(0) : ::barid::assertion_failed(#cond, __FILE__, __LINE__))
+#define BARID_ASSERT(cond) ((cond) ? static_cast<void>(0) : ::barid::assertion_failed(#cond, __FILE__, __LINE__))

@@ -78,8 +78,7 @@ class Section {
   void finish() const {
     if (table_ == nullptr) return;
     for (const auto& [key, value] : *table_)
-      if (!known_.contains(std::string(key.str())))
-        complain(std::string(key.str()).c_str(), "is not a known key");
+      if (!known_.contains(std::string(key.str()))) complain(std::string(key.str()).c_str(), "is not a known key");
   }
   [[noreturn]] void complain(const char* key, const char* what) const {
     throw std::runtime_error(file_ + ": [" + name_ + "] " + key + " " + what);
@@ -106,8 +105,7 @@ Config load_config(const std::string& path) {
   auto section = [&](const char* name) {
     sections.insert(name);
     const toml::node* node = file.get(name);
-    if (node != nullptr && !node->is_table())
-      throw std::runtime_error(path + ": " + name + " is not a table");
+    if (node != nullptr && !node->is_table()) throw std::runtime_error(path + ": " + name + " is not a table");
     return Section(node != nullptr ? node->as_table() : nullptr, name, path);
   };
 
@@ -176,8 +174,7 @@ Config load_config(const std::string& path) {
   worker.read("observe_port", config.worker.observe_port);
   worker.finish();
   for (const auto& role : config.worker.roles)
-    if (role != "delivery" && role != "directory")
-      worker.complain("roles", "knows only delivery and directory");
+    if (role != "delivery" && role != "directory") worker.complain("roles", "knows only delivery and directory");
 
   auto directory = section("directory");
   DirectoryConfig& d = config.directory;
@@ -193,8 +190,7 @@ Config load_config(const std::string& path) {
   directory.read("lookups_per_day", d.lookups_per_day);
   directory.read("token_ttl_h", d.token_ttl);
   directory.finish();
-  if (d.code_sender != "log" && d.code_sender != "webhook")
-    directory.complain("code_sender", "must be log or webhook");
+  if (d.code_sender != "log" && d.code_sender != "webhook") directory.complain("code_sender", "must be log or webhook");
   if (d.code_sender == "webhook" && (d.webhook_url.empty() || d.webhook_secret_file.empty()))
     directory.complain("webhook_url", "and webhook_secret_file are needed when code_sender is webhook");
 

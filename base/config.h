@@ -60,9 +60,8 @@ struct WorkerConfig {
   std::string name = "worker-1";
   std::vector<std::string> roles = {"delivery", "directory"};
   std::string bus_endpoint = "ipc:///tmp/barid-worker-1.sock";  // ZeroMQ, ipc:// or tcp://
-  std::chrono::seconds lease{3};  // a silent worker's partitions are taken over after this
-  std::chrono::seconds ack_deadline{
-      30};  // delivered to a device and not acknowledged: session closed, mail parked
+  std::chrono::seconds lease{3};          // a silent worker's partitions are taken over after this
+  std::chrono::seconds ack_deadline{30};  // delivered to a device and not acknowledged: session closed, mail parked
   std::uint16_t observe_port = 0;
 };
 
@@ -81,8 +80,7 @@ struct DirectoryConfig {
 
 struct MessagesConfig {
   std::chrono::seconds ttl{30 * 24 * 3600};  // then failed(expired) to the sender
-  std::uint16_t delivery_attempts =
-      5;  // sessions that saw a message and did not acknowledge it, then dead letter
+  std::uint16_t delivery_attempts = 5;       // sessions that saw a message and did not acknowledge it, then dead letter
   std::uint32_t inbox_messages_max = 100'000;  // per device
 };
 

@@ -77,8 +77,8 @@ bool from_hex(std::string_view hex, std::string& out) {
   out.resize(hex.size() / 2);
   std::size_t written = 0;
   if (hex.size() % 2 != 0) return false;
-  return sodium_hex2bin(reinterpret_cast<unsigned char*>(out.data()), out.size(), hex.data(), hex.size(),
-                        nullptr, &written, nullptr) == 0 &&
+  return sodium_hex2bin(reinterpret_cast<unsigned char*>(out.data()), out.size(), hex.data(), hex.size(), nullptr,
+                        &written, nullptr) == 0 &&
          written == out.size();
 }
 

@@ -20,10 +20,10 @@ using UserId = Id<struct UserTag, std::uint64_t>;
 using DeviceId = Id<struct DeviceTag, std::uint64_t>;
 using GroupId = Id<struct GroupTag, std::uint64_t>;
 using Partition = Id<struct PartitionTag, std::uint16_t>;
-using Epoch = Id<struct EpochTag, std::uint64_t>;  // of a partition's ownership; grows at every takeover
-using StreamSeq = Id<struct StreamSeqTag, std::uint64_t>;  // JetStream sequence, from 1
-using SessionNo = Id<struct SessionNoTag, std::uint64_t>;  // chosen by the device, grows at every login
-using ConnId = Id<struct ConnTag, std::uint64_t>;  // one connection of one reactor, never reused by it
+using Epoch = Id<struct EpochTag, std::uint64_t>;              // of a partition's ownership; grows at every takeover
+using StreamSeq = Id<struct StreamSeqTag, std::uint64_t>;      // JetStream sequence, from 1
+using SessionNo = Id<struct SessionNoTag, std::uint64_t>;      // chosen by the device, grows at every login
+using ConnId = Id<struct ConnTag, std::uint64_t>;              // one connection of one reactor, never reused by it
 using Incarnation = Id<struct IncarnationTag, std::uint64_t>;  // random, new at every process start
 
 // A message is named by the device that sent it and that device's own number for it (from 1, strictly

@@ -11,30 +11,28 @@ namespace barid::limits {
 // the wire
 inline constexpr std::uint8_t kProtocolVersion = 1;
 inline constexpr std::size_t kFrameHeaderBytes = 4;
-inline constexpr std::size_t kPayloadBytesMax = 65'535;  // packed payload of one frame
-inline constexpr std::size_t kContentBytesMax =
-    60 * 1024;  // Send.payload: what is left once packed at worst (17/16)
+inline constexpr std::size_t kPayloadBytesMax = 65'535;       // packed payload of one frame
+inline constexpr std::size_t kContentBytesMax = 60 * 1024;    // Send.payload: what is left once packed at worst (17/16)
 inline constexpr std::size_t kUnpackedBytesMax = 160 * 1024;  // a packed payload may not unpack to more
 inline constexpr int kNestingMax = 8;                         // Cap'n Proto pointer depth
 inline constexpr std::size_t kTextBytesMax = 256;             // names, phone numbers, client names
 inline constexpr std::size_t kRangesMax = 512;                // SeqRange entries in one frame
 inline constexpr std::size_t kLookupPhonesMax = 256;          // phone numbers in one lookup
+inline constexpr std::size_t kDevicesMax = 64;                // devices of one user in one response
 
 // a connection
-inline constexpr std::size_t kUnauthenticatedBytesMax =
-    8 * 1024;  // received in all before login or registration
+inline constexpr std::size_t kUnauthenticatedBytesMax = 8 * 1024;  // received in all before login or registration
 inline constexpr std::size_t kHttpUpgradeBytesMax = 8 * 1024;
-inline constexpr std::size_t kOutBufferBytesMax =
-    4 * 1024 * 1024;                                  // unsent bytes of one connection, then it is closed
-inline constexpr std::uint16_t kSendWindow = 64;      // sends not yet accepted, per connection
-inline constexpr std::uint16_t kDeliverWindow = 128;  // deliveries not yet acknowledged, per device
+inline constexpr std::size_t kOutBufferBytesMax = 4 * 1024 * 1024;  // unsent bytes of one connection, then it is closed
+inline constexpr std::uint16_t kSendWindow = 64;                    // sends not yet accepted, per connection
+inline constexpr std::uint16_t kDeliverWindow = 128;                // deliveries not yet acknowledged, per device
 inline constexpr std::size_t kDeliverWindowBytes = 512 * 1024;
 inline constexpr std::size_t kRequestsInFlight = 8;        // directory requests per connection
 inline constexpr std::chrono::seconds kLoginDeadline{10};  // accept to Welcome, else closed
 
 // batches
 inline constexpr std::size_t kBatchEnvelopesMax = 2'000;
-inline constexpr std::size_t kBatchBytesMax = 900 * 1024;  // below nats-server's max_payload of 1 MiB
+inline constexpr std::size_t kBatchBytesMax = 900 * 1024;           // below nats-server's max_payload of 1 MiB
 inline constexpr std::size_t kOpenBatchBytesMax = 8 * 1024 * 1024;  // waiting at one edge for one partition
 
 }  // namespace barid::limits

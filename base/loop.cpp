@@ -12,9 +12,7 @@
 
 namespace barid {
 namespace {
-[[noreturn]] void fail_with(const char* what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
+[[noreturn]] void fail_with(const char* what) { throw std::system_error(errno, std::generic_category(), what); }
 }  // namespace
 
 Loop::Loop() : epoll_(epoll_create1(EPOLL_CLOEXEC)), wake_(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {
@@ -49,14 +47,12 @@ void Loop::change(int fd, std::uint32_t events) {
   BARID_ASSERT(found != watched_.end());
   epoll_event event{};
   event.events = events;
-  event.data.u64 =
-      (static_cast<std::uint64_t>(found->second.generation) << 32) | static_cast<std::uint32_t>(fd);
+  event.data.u64 = (static_cast<std::uint64_t>(found->second.generation) << 32) | static_cast<std::uint32_t>(fd);
   if (epoll_ctl(epoll_, EPOLL_CTL_MOD, fd, &event) != 0) fail_with("epoll_ctl mod");
 }
 
 void Loop::unwatch(int fd) {
-  if (watched_.erase(fd) != 0)
-    epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);  // already closed by its library: fine
+  if (watched_.erase(fd) != 0) epoll_ctl(epoll_, EPOLL_CTL_DEL, fd, nullptr);  // already closed by its library: fine
 }
 
 bool Loop::post(std::function<void()> work) {

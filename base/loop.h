@@ -41,10 +41,10 @@ class Loop final : public FdWatcher {
   bool post(std::function<void()> work) override;
 
   void every(milliseconds interval, std::function<void()> work);  // first run one interval from now
-  void at_turn_end(std::function<void()> work);  // runs after the events of each turn, in order added
-  void run();                                    // until stop(); exceptions of callbacks pass through
-  void stop();                                   // any thread
-  TimePoint now() const { return now_; }         // taken once a turn
+  void at_turn_end(std::function<void()> work);                   // runs after the events of each turn, in order added
+  void run();                                                     // until stop(); exceptions of callbacks pass through
+  void stop();                                                    // any thread
+  TimePoint now() const { return now_; }                          // taken once a turn
 
  private:
   struct Watched {

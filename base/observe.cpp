@@ -10,8 +10,7 @@ namespace barid {
 
 struct ObserveHttp {
   static int reply(mg_connection* connection, int status, const char* type, const std::string& body) {
-    mg_printf(connection,
-              "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+    mg_printf(connection, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
               status, status == 200 ? "OK" : "Service Unavailable", type, body.size());
     mg_write(connection, body.data(), body.size());
     return status;
@@ -21,9 +20,7 @@ struct ObserveHttp {
     prometheus::TextSerializer().Serialize(text, static_cast<Observe*>(self)->registry_.Collect());
     return reply(connection, 200, "text/plain; version=0.0.4", text.str());
   }
-  static int healthz(mg_connection* connection, void*) {
-    return reply(connection, 200, "text/plain", "ok\n");
-  }
+  static int healthz(mg_connection* connection, void*) { return reply(connection, 200, "text/plain", "ok\n"); }
   static int readyz(mg_connection* connection, void* self) {
     const std::string missing = static_cast<Observe*>(self)->ready_();
     return missing.empty() ? reply(connection, 200, "text/plain", "ready\n")
@@ -39,8 +36,7 @@ Observe::Observe(std::string process_name, std::uint16_t port, Ready ready)
                            "request_timeout_ms", "5000",         nullptr};
   mg_callbacks callbacks{};
   http_ = mg_start(&callbacks, nullptr, options);
-  if (http_ == nullptr)
-    throw std::runtime_error("cannot listen on " + listen + " for metrics: is the port taken?");
+  if (http_ == nullptr) throw std::runtime_error("cannot listen on " + listen + " for metrics: is the port taken?");
   mg_set_request_handler(http_, "/metrics$", &ObserveHttp::metrics, this);
   mg_set_request_handler(http_, "/healthz$", &ObserveHttp::healthz, this);
   mg_set_request_handler(http_, "/readyz$", &ObserveHttp::readyz, this);
@@ -54,8 +50,7 @@ prometheus::Counter& Observe::counter(const std::string& name, const std::string
                                       const prometheus::Labels& labels) {
   return prometheus::BuildCounter().Name(name).Help(help).Register(registry_).Add(labels);
 }
-prometheus::Gauge& Observe::gauge(const std::string& name, const std::string& help,
-                                  const prometheus::Labels& labels) {
+prometheus::Gauge& Observe::gauge(const std::string& name, const std::string& help, const prometheus::Labels& labels) {
   return prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add(labels);
 }
 prometheus::Histogram& Observe::histogram(const std::string& name, const std::string& help,

@@ -18,8 +18,7 @@ namespace barid {
 
 class Observe {
  public:
-  using Ready =
-      std::function<std::string()>;  // empty: ready; else one line that says what is missing. Any thread.
+  using Ready = std::function<std::string()>;  // empty: ready; else one line that says what is missing. Any thread.
 
   // Port 0: metrics are kept, nothing listens. Throws when the port is taken.
   Observe(std::string process_name, std::uint16_t port, Ready ready);
@@ -27,10 +26,8 @@ class Observe {
   Observe(const Observe&) = delete;
   Observe& operator=(const Observe&) = delete;
 
-  prometheus::Counter& counter(const std::string& name, const std::string& help,
-                               const prometheus::Labels& labels = {});
-  prometheus::Gauge& gauge(const std::string& name, const std::string& help,
-                           const prometheus::Labels& labels = {});
+  prometheus::Counter& counter(const std::string& name, const std::string& help, const prometheus::Labels& labels = {});
+  prometheus::Gauge& gauge(const std::string& name, const std::string& help, const prometheus::Labels& labels = {});
   prometheus::Histogram& histogram(const std::string& name, const std::string& help,
                                    const prometheus::Histogram::BucketBoundaries& bounds,
                                    const prometheus::Labels& labels = {});

@@ -64,8 +64,7 @@ OwnerBus::~OwnerBus() { impl_->loop.unwatch(impl_->fd); }
 
 Sent OwnerBus::send(std::string_view edge, std::string_view bytes) {
   try {
-    const auto sent =
-        impl_->socket.send(zmq::buffer(edge), zmq::send_flags::sndmore | zmq::send_flags::dontwait);
+    const auto sent = impl_->socket.send(zmq::buffer(edge), zmq::send_flags::sndmore | zmq::send_flags::dontwait);
     if (!sent) return Sent::backpressure;
     impl_->socket.send(zmq::buffer(bytes), zmq::send_flags::dontwait);
     return Sent::sent;
@@ -137,8 +136,7 @@ void EdgeBus::disconnect(const std::string& endpoint) {
 Sent EdgeBus::send(const std::string& endpoint, std::string_view bytes) {
   const auto found = impl_->peers.find(endpoint);
   if (found == impl_->peers.end()) return Sent::unreachable;
-  return found->second.socket.send(zmq::buffer(bytes), zmq::send_flags::dontwait) ? Sent::sent
-                                                                                  : Sent::backpressure;
+  return found->second.socket.send(zmq::buffer(bytes), zmq::send_flags::dontwait) ? Sent::sent : Sent::backpressure;
 }
 
 void EdgeBus::poll() {

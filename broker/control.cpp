@@ -25,9 +25,7 @@ KvEntry entry_of(const char* bucket, kvEntry* e) {
   return entry;
 }
 
-std::string in(const char* bucket, std::string_view key) {
-  return std::string(bucket) + "/" + std::string(key);
-}
+std::string in(const char* bucket, std::string_view key) { return std::string(bucket) + "/" + std::string(key); }
 }  // namespace
 
 struct Control::Impl {
@@ -138,9 +136,7 @@ Control::~Control() {
   natsConnection_Close(impl_->connection.get());
 }
 
-bool Control::connected() const {
-  return natsConnection_Status(impl_->connection.get()) == NATS_CONN_STATUS_CONNECTED;
-}
+bool Control::connected() const { return natsConnection_Status(impl_->connection.get()) == NATS_CONN_STATUS_CONNECTED; }
 
 std::optional<KvEntry> Control::get(const char* bucket, std::string_view key) {
   kvEntry* raw = nullptr;
@@ -165,9 +161,8 @@ std::optional<std::uint64_t> Control::put_if(const char* bucket, std::string_vie
   const std::string name(key);
   const auto size = static_cast<int>(value.size());
   const natsStatus status =
-      revision == 0
-          ? kvStore_Create(&next, impl_->bucket(bucket), name.c_str(), value.data(), size)
-          : kvStore_Update(&next, impl_->bucket(bucket), name.c_str(), value.data(), size, revision);
+      revision == 0 ? kvStore_Create(&next, impl_->bucket(bucket), name.c_str(), value.data(), size)
+                    : kvStore_Update(&next, impl_->bucket(bucket), name.c_str(), value.data(), size, revision);
   if (status == NATS_OK) return next;
   // 10071: wrong last sequence. The library reports it as a plain error with that text.
   const char* last = nats_GetLastError(nullptr);
@@ -207,9 +202,8 @@ void Control::watch(const char* bucket, std::function<void(const KvEntry&)> on_e
 std::optional<std::string> Control::request(const std::string& subject, std::string_view body,
                                             std::chrono::milliseconds timeout) {
   natsMsg* raw = nullptr;
-  const natsStatus status =
-      natsConnection_Request(&raw, impl_->connection.get(), subject.c_str(), body.data(),
-                             static_cast<int>(body.size()), timeout.count());
+  const natsStatus status = natsConnection_Request(&raw, impl_->connection.get(), subject.c_str(), body.data(),
+                                                   static_cast<int>(body.size()), timeout.count());
   if (status == NATS_TIMEOUT || status == NATS_NO_RESPONDERS) return std::nullopt;
   check(status, "request " + subject);
   const NatsMsg msg(raw);

@@ -35,8 +35,7 @@ class Control {
   static constexpr std::chrono::milliseconds kCallTimeout{5000};
 
   // Retries the first connection until `patience` is over, then throws.
-  Control(const NatsConfig& config, const std::string& name,
-          std::chrono::seconds patience = std::chrono::seconds(30));
+  Control(const NatsConfig& config, const std::string& name, std::chrono::seconds patience = std::chrono::seconds(30));
   ~Control();
   Control(const Control&) = delete;
   Control& operator=(const Control&) = delete;

@@ -39,8 +39,7 @@ PubAck read_ack(const Message& reply, Lane::WhenFull when_full) {
   const std::string why = error.value("description", "refused") + " (" + std::to_string(err_code) + ")";
   // 10077: a limit of the stream or of the subject, with discard = new; 10054: message larger than allowed.
   const bool subject_full = err_code == 10077 && why.find("per subject") != std::string::npos;
-  const bool for_good =
-      subject_full || err_code == 10054 || (err_code == 10077 && when_full == Lane::WhenFull::refuse);
+  const bool for_good = subject_full || err_code == 10054 || (err_code == 10077 && when_full == Lane::WhenFull::refuse);
   return {StreamSeq(), why, !for_good};
 }
 
@@ -104,15 +103,13 @@ struct Lane::Impl : std::enable_shared_from_this<Lane::Impl> {
 
   void publish() {
     state = State::waiting_for_ack;
-    link.request(subject, batch, message_id,
-                 [weak = weak_from_this()](const Message* reply, NatsLink::Failure) {
-                   if (auto self = weak.lock()) self->on_reply(reply);
-                 });
+    link.request(subject, batch, message_id, [weak = weak_from_this()](const Message* reply, NatsLink::Failure) {
+      if (auto self = weak.lock()) self->on_reply(reply);
+    });
   }
 
   void on_reply(const Message* reply) {
-    const PubAck ack =
-        reply != nullptr ? read_ack(*reply, when_full) : PubAck{StreamSeq(), "no answer", true};
+    const PubAck ack = reply != nullptr ? read_ack(*reply, when_full) : PubAck{StreamSeq(), "no answer", true};
     if (ack.error.empty()) {
       state = State::idle;
       const auto done = std::move(tags);
@@ -129,8 +126,7 @@ struct Lane::Impl : std::enable_shared_from_this<Lane::Impl> {
     SPDLOG_WARN("{}: batch {} refused by the broker: {}", subject, message_id, ack.error);
     state = State::idle;
     auto refused = std::move(tags);
-    refused.insert(refused.end(), open.tags.begin() + static_cast<std::ptrdiff_t>(open.taken),
-                   open.tags.end());
+    refused.insert(refused.end(), open.tags.begin() + static_cast<std::ptrdiff_t>(open.taken), open.tags.end());
     tags.clear();
     open.clear();
     callbacks.on_refused(refused, ack.error);

@@ -16,8 +16,7 @@ struct NatsDelete {
 };
 using NatsOptions = std::unique_ptr<natsOptions, NatsDelete<natsOptions, natsOptions_Destroy>>;
 using NatsConnection = std::unique_ptr<natsConnection, NatsDelete<natsConnection, natsConnection_Destroy>>;
-using NatsSubscription =
-    std::unique_ptr<natsSubscription, NatsDelete<natsSubscription, natsSubscription_Destroy>>;
+using NatsSubscription = std::unique_ptr<natsSubscription, NatsDelete<natsSubscription, natsSubscription_Destroy>>;
 using NatsMsg = std::unique_ptr<natsMsg, NatsDelete<natsMsg, natsMsg_Destroy>>;
 using NatsJs = std::unique_ptr<jsCtx, NatsDelete<jsCtx, jsCtx_Destroy>>;
 using NatsKv = std::unique_ptr<kvStore, NatsDelete<kvStore, kvStore_Destroy>>;

@@ -101,8 +101,7 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
   static natsStatus want_write(void* user, bool add) {
     auto* impl = static_cast<Impl*>(user);
     impl->at_home([impl, add] {
-      impl->write_wanted =
-          add;  // flush() writes at the end of the turn; armed only if that did not take it all
+      impl->write_wanted = add;  // flush() writes at the end of the turn; armed only if that did not take it all
       if (!add) impl->arm();
     });
     return NATS_OK;
@@ -164,8 +163,7 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
     for (std::size_t i = 0; i < ids.size(); ++i) {
       while (true) {
         const auto found = subscriptions.find(ids[i]);
-        if (found == subscriptions.end() ||
-            natsSubscription_NextMsg(&raw, found->second.handle.get(), 0) != NATS_OK)
+        if (found == subscriptions.end() || natsSubscription_NextMsg(&raw, found->second.handle.get(), 0) != NATS_OK)
           break;
         const NatsMsg msg(raw);
         const auto callback = found->second.on_message;
@@ -205,8 +203,7 @@ NatsLink::NatsLink(FdWatcher& loop, const NatsConfig& config, const std::string&
     : impl_(std::make_shared<Impl>(loop, std::move(on_state))) {
   NatsOptions options = make_options(config, name);
   natsOptions* o = options.get();
-  check(natsOptions_SetEventLoop(o, impl_.get(), &Impl::attach, &Impl::want_read, &Impl::want_write,
-                                 &Impl::detach),
+  check(natsOptions_SetEventLoop(o, impl_.get(), &Impl::attach, &Impl::want_read, &Impl::want_write, &Impl::detach),
         "NATS event loop");
   check(natsOptions_SetIOBufSize(o, kReadBufferBytes), "NATS buffer");
   check(natsOptions_SetSendAsap(o, true), "NATS send");
@@ -243,8 +240,7 @@ bool NatsLink::connected() const { return impl_->connected; }
 
 void NatsLink::publish(const std::string& subject, std::string_view payload) {
   if (!impl_->connected) return;
-  natsConnection_Publish(impl_->connection.get(), subject.c_str(), payload.data(),
-                         static_cast<int>(payload.size()));
+  natsConnection_Publish(impl_->connection.get(), subject.c_str(), payload.data(), static_cast<int>(payload.size()));
 }
 
 void NatsLink::request(const std::string& subject, std::string_view payload, std::string_view message_id,
@@ -257,12 +253,11 @@ void NatsLink::request(const std::string& subject, std::string_view payload, std
   const std::string reply = impl_->inbox + std::string(digits, end);
   natsStatus status = NATS_OK;
   if (message_id.empty()) {
-    status = natsConnection_PublishRequest(impl_->connection.get(), subject.c_str(), reply.c_str(),
-                                           payload.data(), static_cast<int>(payload.size()));
+    status = natsConnection_PublishRequest(impl_->connection.get(), subject.c_str(), reply.c_str(), payload.data(),
+                                           static_cast<int>(payload.size()));
   } else {
     natsMsg* raw = nullptr;
-    check(natsMsg_Create(&raw, subject.c_str(), reply.c_str(), payload.data(),
-                         static_cast<int>(payload.size())),
+    check(natsMsg_Create(&raw, subject.c_str(), reply.c_str(), payload.data(), static_cast<int>(payload.size())),
           "NATS message");
     const NatsMsg msg(raw);
     check(natsMsgHeader_Set(raw, "Nats-Msg-Id", std::string(message_id).c_str()), "NATS header");
@@ -275,8 +270,7 @@ void NatsLink::request(const std::string& subject, std::string_view payload, std
 
 NatsLink::Subscription NatsLink::subscribe(const std::string& subject, OnMessage on_message) {
   natsSubscription* raw = nullptr;
-  check(natsConnection_SubscribeSync(&raw, impl_->connection.get(), subject.c_str()),
-        "subscribe to " + subject);
+  check(natsConnection_SubscribeSync(&raw, impl_->connection.get(), subject.c_str()), "subscribe to " + subject);
   check(natsSubscription_SetPendingLimits(raw, -1, -1),
         "NATS limits");  // bounded by the consumer's max_ack_pending
   const Subscription id = impl_->next_subscription++;
@@ -308,8 +302,7 @@ void NatsLink::expire_requests(TimePoint now) {
     impl_->by_age.pop_front();
     if (!node.empty()) node.mapped().on_reply(nullptr, Failure::timeout);
   }
-  while (!impl_->by_age.empty() && !impl_->pending.contains(impl_->by_age.front().first))
-    impl_->by_age.pop_front();
+  while (!impl_->by_age.empty() && !impl_->pending.contains(impl_->by_age.front().first)) impl_->by_age.pop_front();
 }
 
 }  // namespace barid::broker

@@ -46,8 +46,7 @@ class NatsLink {
   bool connected() const;
   void publish(const std::string& subject, std::string_view payload);
   // message_id, when not empty, becomes the Nats-Msg-Id header (JetStream then stores a repetition once).
-  void request(const std::string& subject, std::string_view payload, std::string_view message_id,
-               OnReply on_reply);
+  void request(const std::string& subject, std::string_view payload, std::string_view message_id, OnReply on_reply);
   Subscription subscribe(const std::string& subject, OnMessage on_message);
   void unsubscribe(Subscription subscription);  // allowed inside its own callback
   std::string new_inbox() const;                // a subject that nobody else uses

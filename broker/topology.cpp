@@ -90,9 +90,7 @@ std::string inbox_stream(std::uint16_t shard) { return fmt::format("INBOX_{:02}"
 std::string inbox_subject(std::uint16_t shard, Partition p, UserId user, DeviceId device) {
   return fmt::format("inbox.{}.{}.{:x}.{:x}", shard, p.value, user.value, device.value);
 }
-std::string inbox_subjects_of(std::uint16_t shard, Partition p) {
-  return fmt::format("inbox.{}.{}.>", shard, p.value);
-}
+std::string inbox_subjects_of(std::uint16_t shard, Partition p) { return fmt::format("inbox.{}.{}.>", shard, p.value); }
 std::string dead_subject(std::string_view reason) { return "dead." + std::string(reason); }
 std::string owner_key(Partition p) { return fmt::format("p{}", p.value); }
 
@@ -104,8 +102,7 @@ Partition partition_of_owner_key(std::string_view key) {
   return Partition(value);
 }
 
-std::vector<std::string> apply_topology(Control& control, const NatsConfig& nats,
-                                        const MessagesConfig& messages) {
+std::vector<std::string> apply_topology(Control& control, const NatsConfig& nats, const MessagesConfig& messages) {
   std::vector<std::string> created;
   for (const json& want : declared_streams(nats, messages)) {
     const std::string name = want["name"];
@@ -115,11 +112,9 @@ std::vector<std::string> apply_topology(Control& control, const NatsConfig& nats
         throw Error("stream " + name + ": " + have["error"].value("description", "unknown error"));
       const json made = json::parse(control.js_api("STREAM.CREATE." + name, want.dump()));
       if (made.contains("error"))
-        throw Error("stream " + name +
-                    " can't be created: " + made["error"].value("description", "unknown error"));
+        throw Error("stream " + name + " can't be created: " + made["error"].value("description", "unknown error"));
       created.push_back(name);
-    } else if (have["config"]["retention"] != want["retention"] ||
-               have["config"]["storage"] != want["storage"]) {
+    } else if (have["config"]["retention"] != want["retention"] || have["config"]["storage"] != want["storage"]) {
       throw Error("stream " + name +
                   " exists with another retention or storage: it is not Barid's, or of an unknown version");
     }

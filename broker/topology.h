@@ -37,7 +37,6 @@ Partition partition_of_owner_key(std::string_view key);
 
 // Creates what is missing and leaves the rest; throws if what exists contradicts the configuration (other
 // partition count, other retention). Idempotent; prints nothing. Returns the names created.
-std::vector<std::string> apply_topology(Control& control, const NatsConfig& nats,
-                                        const MessagesConfig& messages);
+std::vector<std::string> apply_topology(Control& control, const NatsConfig& nats, const MessagesConfig& messages);
 
 }  // namespace barid::broker

@@ -17,9 +17,11 @@ namespace barid::codec {
 
 inline constexpr std::size_t kScratchWords = limits::kUnpackedBytesMax / sizeof(capnp::word);
 
+// The limit serves twice: a message that unpacks to more is refused before anything is allocated for it, and structs
+// that many pointers share cannot be read over and over.
 inline capnp::ReaderOptions bounded() {
   capnp::ReaderOptions options;
-  options.traversalLimitInWords = 2 * kScratchWords;
+  options.traversalLimitInWords = kScratchWords;
   options.nestingLimit = limits::kNestingMax;
   return options;
 }
@@ -43,9 +45,7 @@ inline kj::ArrayPtr<const kj::byte> bytes(std::string_view s) {
   return {reinterpret_cast<const kj::byte*>(s.data()), s.size()};
 }
 inline capnp::Data::Reader as_data(std::string_view s) { return capnp::Data::Reader(bytes(s)); }
-inline std::string_view view(capnp::Data::Reader d) {
-  return {reinterpret_cast<const char*>(d.begin()), d.size()};
-}
+inline std::string_view view(capnp::Data::Reader d) { return {reinterpret_cast<const char*>(d.begin()), d.size()}; }
 inline std::string_view view(capnp::Text::Reader t) { return {t.begin(), t.size()}; }
 inline capnp::Text::Reader text(const std::string& s) { return capnp::Text::Reader(s.c_str(), s.size()); }
 
@@ -74,7 +74,7 @@ inline kj::ArrayPtr<const capnp::word> aligned(std::string_view bytes_in) {
   thread_local kj::Array<capnp::word> words;
   const std::size_t count = (bytes_in.size() + 7) / 8;
   if (words.size() < count) words = kj::heapArray<capnp::word>(count);
-  std::memcpy(words.begin(), bytes_in.data(), bytes_in.size());
+  if (!bytes_in.empty()) std::memcpy(words.begin(), bytes_in.data(), bytes_in.size());
   return words.slice(0, bytes_in.size() / 8);
 }
 

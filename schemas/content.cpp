@@ -22,8 +22,7 @@ bool on_earth(const Location& l) {
 bool all_utf8(const Content& content) {
   if (const auto* t = std::get_if<Text>(&content)) return is_valid_utf8(t->text);
   if (const auto* m = std::get_if<Media>(&content))
-    return is_valid_utf8(m->url) && is_valid_utf8(m->mime) && is_valid_utf8(m->name) &&
-           is_valid_utf8(m->caption);
+    return is_valid_utf8(m->url) && is_valid_utf8(m->mime) && is_valid_utf8(m->name) && is_valid_utf8(m->caption);
   if (const auto* l = std::get_if<Location>(&content)) return is_valid_utf8(l->name);
   const auto& c = std::get<Contact>(content);
   for (const auto& phone : c.phones)

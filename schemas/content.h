@@ -38,8 +38,7 @@ using Content = std::variant<Text, Media, Location, Contact>;
 
 enum class Errc { malformed, invalid_text, invalid_coordinates, too_large };
 Result<std::string, Errc> encode(const Content& content);  // packed; at most limits::kContentBytesMax
-Result<Content, Errc> decode(
-    std::string_view bytes);  // unknown types (newer clients) are malformed to this one
-std::string_view type_name(const Content& content);  // text, image, audio, video, document, location, contact
+Result<Content, Errc> decode(std::string_view bytes);      // unknown types (newer clients) are malformed to this one
+std::string_view type_name(const Content& content);        // text, image, audio, video, document, location, contact
 
 }  // namespace barid::content

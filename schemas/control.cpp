@@ -9,9 +9,10 @@
 namespace barid::control {
 namespace {
 
-capnp::ReaderOptions bus_options() {
+// In proportion to what came: lists of elements without a size cannot claim millions of them.
+capnp::ReaderOptions bus_options(std::string_view bytes) {
   capnp::ReaderOptions options;
-  options.traversalLimitInWords = 64 * 1024 * 1024 / sizeof(capnp::word);
+  options.traversalLimitInWords = 64 + 4 * bytes.size() / sizeof(capnp::word);
   options.nestingLimit = limits::kNestingMax;
   return options;
 }
@@ -72,7 +73,7 @@ void encode(std::string& out, const ToOwner& m) {
 
 Result<ToOwner, Errc> decode_to_owner(std::string_view bytes) {
   try {
-    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options());
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options(bytes));
     auto r = reader.getRoot<schema::ToOwner>();
     ToOwner m;
     m.edge = Incarnation(r.getEdgeIncarnation());
@@ -122,7 +123,7 @@ Errc const* decode_to_edge(std::string_view bytes, ToEdge& out) {
   out.clear();
   try {
     // The reader goes, the aligned copy stays until the next decode: so do the frames' views.
-    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options());
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options(bytes));
     auto r = reader.getRoot<schema::ToEdge>();
     out.worker = Incarnation(r.getWorkerIncarnation());
     out.reannounce = r.getReannounce();

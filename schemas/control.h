@@ -68,8 +68,7 @@ struct ToEdge {
   Incarnation worker;
   std::vector<Delivery> deliveries;  // per conn in the order to be written
   std::vector<Kick> kicks;           // after the deliveries: send wire::Error{code} and close
-  bool reannounce =
-      false;  // the owner has lost count of this edge: announce every session of its partitions again
+  bool reannounce = false;  // the owner has lost count of this edge: announce every session of its partitions again
   bool empty() const { return deliveries.empty() && kicks.empty() && !reannounce; }
   void clear() { deliveries.clear(), kicks.clear(), reannounce = false; }
 };

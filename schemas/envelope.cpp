@@ -71,8 +71,7 @@ void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number,
   const auto segments = message.getSegmentsForOutput();
   BARID_ASSERT(segments.size() == 1);
   const auto body = segments[0].asChars();
-  const std::uint32_t header[2] = {0,
-                                   static_cast<std::uint32_t>(segments[0].size())};  // capnp stream framing
+  const std::uint32_t header[2] = {0, static_cast<std::uint32_t>(segments[0].size())};  // capnp stream framing
   out.clear();
   out.reserve(sizeof header + body.size());
   out.append(reinterpret_cast<const char*>(header), sizeof header);
@@ -85,9 +84,9 @@ Result<Batch, Batch::Errc> Batch::decode(std::string_view bytes) {
     const std::size_t words = bytes.size() / sizeof(capnp::word);
     KJ_REQUIRE(words * sizeof(capnp::word) == bytes.size(), "not whole words");
     batch.words_ = std::make_unique_for_overwrite<std::uint64_t[]>(words + 1);
-    std::memcpy(batch.words_.get(), bytes.data(), bytes.size());
-    capnp::FlatArrayMessageReader reader(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(batch.words_.get()), words), batch_options());
+    if (!bytes.empty()) std::memcpy(batch.words_.get(), bytes.data(), bytes.size());
+    capnp::FlatArrayMessageReader reader(kj::arrayPtr(reinterpret_cast<const capnp::word*>(batch.words_.get()), words),
+                                         batch_options());
     auto root = reader.getRoot<schema::Batch>();
     KJ_REQUIRE(root.getVersion() == 1, "unknown batch version");
     batch.origin_ = root.getOrigin();
@@ -117,8 +116,7 @@ Result<DeadLetter, Batch::Errc> decode_dead_letter(std::string_view bytes, std::
   try {
     bytes_copy.assign(bytes);
     capnp::FlatArrayMessageReader reader(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes_copy.data()), bytes_copy.size() / 8),
-        batch_options());
+        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes_copy.data()), bytes_copy.size() / 8), batch_options());
     auto root = reader.getRoot<schema::DeadLetter>();
     DeadLetter letter;
     auto e = root.getEnvelope();

@@ -32,8 +32,7 @@ struct Envelope {
 };
 
 // Appends nothing else: `out` is replaced. Origin and number name the batch in traces.
-void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number,
-                  const std::vector<Envelope>& envelopes);
+void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number, const std::vector<Envelope>& envelopes);
 
 // A decoded batch owns its bytes; its envelopes stay valid as long as it lives, wherever it is moved.
 class Batch {

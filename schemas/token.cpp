@@ -29,8 +29,7 @@ std::string seal(const Token& token, const crypto::SecretKey& directory_key) {
 Result<Token, Errc> open(std::string_view bytes, const crypto::PublicKey& directory_key) {
   if (bytes.size() <= kSignatureBytes || bytes.size() > kTokenBytesMax) return fail(Errc::malformed);
   const std::string_view body = bytes.substr(kSignatureBytes);
-  if (!crypto::verify(std::string(kDomain) + std::string(body), bytes.substr(0, kSignatureBytes),
-                      directory_key))
+  if (!crypto::verify(std::string(kDomain) + std::string(body), bytes.substr(0, kSignatureBytes), directory_key))
     return fail(Errc::bad_signature);
   try {
     capnp::FlatArrayMessageReader reader(codec::aligned(body), codec::bounded());

@@ -52,8 +52,7 @@ std::vector<SeqRange> read_ranges(capnp::List<schema::Range>::Reader list) {
   std::vector<SeqRange> ranges;
   ranges.reserve(list.size());
   for (auto range : list) {
-    if (range.getCount() == 0 || range.getFirst() == 0 ||
-        range.getFirst() + range.getCount() < range.getFirst())
+    if (range.getCount() == 0 || range.getFirst() == 0 || range.getFirst() + range.getCount() < range.getFirst())
       throw Refuse{Code::malformed};
     ranges.push_back({range.getFirst(), range.getCount()});
   }
@@ -105,8 +104,8 @@ Frame decode_or_throw(const RawFrame& raw) {
     case FrameType::login:
       return read_frame<schema::Login>(raw.payload, [](auto r) {
         if (r.getToken().size() > 1024 || r.getSignature().size() > 1024) throw Refuse{Code::malformed};
-        return Login{std::string(view(r.getToken())), std::string(view(r.getSignature())),
-                     SessionNo(r.getSessionNo()), read_text(r.getClient())};
+        return Login{std::string(view(r.getToken())), std::string(view(r.getSignature())), SessionNo(r.getSessionNo()),
+                     read_text(r.getClient())};
       });
     case FrameType::welcome:
       return read_frame<schema::Welcome>(raw.payload, [](auto r) {
@@ -127,8 +126,7 @@ Frame decode_or_throw(const RawFrame& raw) {
         return s;
       });
     case FrameType::accepted:
-      return read_frame<schema::Accepted>(raw.payload,
-                                          [](auto r) { return Accepted{read_ranges(r.getRanges())}; });
+      return read_frame<schema::Accepted>(raw.payload, [](auto r) { return Accepted{read_ranges(r.getRanges())}; });
     case FrameType::refused:
       return read_frame<schema::Refused>(raw.payload, [](auto r) {
         return Refused{r.getSeq(), read_code(r.getCode()), r.getRetryAfterMs(), read_text(r.getText())};
@@ -171,12 +169,10 @@ std::string read_short_text(capnp::Text::Reader reader) { return read_text(reade
 Code read_wire_code(schema::Code code) { return read_code(code); }
 [[noreturn]] void refuse(Code code) { throw Refuse{code}; }
 
-std::string login_message(const std::array<std::uint8_t, 32>& nonce, SessionNo session_no,
-                          std::string_view token) {
+std::string login_message(const std::array<std::uint8_t, 32>& nonce, SessionNo session_no, std::string_view token) {
   std::string message = "barid-login-v1";
   message.append(reinterpret_cast<const char*>(nonce.data()), nonce.size());
-  for (int shift = 56; shift >= 0; shift -= 8)
-    message.push_back(static_cast<char>(session_no.value >> shift));
+  for (int shift = 56; shift >= 0; shift -= 8) message.push_back(static_cast<char>(session_no.value >> shift));
   message.append(token);
   return message;
 }
@@ -326,11 +322,10 @@ void append(std::string& out, const Response& r) {
 
 std::optional<RawFrame> split(std::string_view bytes) {
   if (bytes.size() < limits::kFrameHeaderBytes) return std::nullopt;
-  const std::size_t length = (static_cast<std::size_t>(static_cast<std::uint8_t>(bytes[2])) << 8) |
-                             static_cast<std::uint8_t>(bytes[3]);
+  const std::size_t length =
+      (static_cast<std::size_t>(static_cast<std::uint8_t>(bytes[2])) << 8) | static_cast<std::uint8_t>(bytes[3]);
   if (bytes.size() < limits::kFrameHeaderBytes + length) return std::nullopt;
-  return RawFrame{static_cast<std::uint8_t>(bytes[0]),
-                  static_cast<FrameType>(static_cast<std::uint8_t>(bytes[1])),
+  return RawFrame{static_cast<std::uint8_t>(bytes[0]), static_cast<FrameType>(static_cast<std::uint8_t>(bytes[1])),
                   bytes.substr(limits::kFrameHeaderBytes, length), limits::kFrameHeaderBytes + length};
 }
 

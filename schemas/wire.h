@@ -98,8 +98,7 @@ struct Login {
   std::string client;
 };
 // What the device signs: "barid-login-v1" | nonce (32) | session_no (8, big-endian) | token.
-std::string login_message(const std::array<std::uint8_t, 32>& nonce, SessionNo session_no,
-                          std::string_view token);
+std::string login_message(const std::array<std::uint8_t, 32>& nonce, SessionNo session_no, std::string_view token);
 
 struct Welcome {
   UserId user;
@@ -189,9 +188,7 @@ struct DevicesOf {
 };  // current addresses of a user one knows: after recipient_gone
 struct Request {
   std::uint32_t id = 0;
-  std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice,
-               DevicesOf>
-      body;
+  std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice, DevicesOf> body;
 };
 
 struct CodeSent {
@@ -229,8 +226,8 @@ struct Response {
   std::variant<Error, CodeSent, Registered, Contacts, Done, Users, Devices> body;
 };
 
-using Frame = std::variant<Challenge, Login, Welcome, Send, Accepted, Refused, Deliver, Receipt, Ack, Ping,
-                           Pong, Error, Request, Response>;
+using Frame = std::variant<Challenge, Login, Welcome, Send, Accepted, Refused, Deliver, Receipt, Ack, Ping, Pong, Error,
+                           Request, Response>;
 
 // Appends one whole frame to `out`. The struct must be within limits (asserted): check content first.
 void append(std::string& out, const Challenge&);

@@ -92,10 +92,13 @@ Response read_response(schema::Response::Reader r) {
     }
     case schema::Response::CONTACTS: {
       Contacts contacts;
-      for (auto c : r.getContacts()) {
+      auto found = r.getContacts();
+      if (found.size() > limits::kLookupPhonesMax) refuse(Code::malformed);
+      for (auto c : found) {
         Contact contact{read_short_text(c.getPhone()), UserId(c.getUser()), {}};
-        for (auto a : c.getDevices())
-          contact.devices.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), a.getTag()});
+        auto addresses = c.getDevices();
+        if (addresses.size() > limits::kDevicesMax) refuse(Code::malformed);
+        for (auto a : addresses) contact.devices.push_back({UserId(a.getUser()), DeviceId(a.getDevice()), a.getTag()});
         contacts.found.push_back(std::move(contact));
       }
       response.body = std::move(contacts);
@@ -112,7 +115,9 @@ Response read_response(schema::Response::Reader r) {
     }
     case schema::Response::DEVICES: {
       Devices devices;
-      for (auto d : r.getDevices())
+      auto list = r.getDevices();
+      if (list.size() > limits::kDevicesMax) refuse(Code::malformed);
+      for (auto d : list)
         devices.devices.push_back(
             {DeviceId(d.getDevice()), read_short_text(d.getName()), d.getCreatedAtMs(), d.getCurrent()});
       response.body = std::move(devices);

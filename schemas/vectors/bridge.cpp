@@ -1,0 +1,394 @@
+#include "schemas/vectors/bridge.h"
+
+#include <stdexcept>
+
+#include "base/crypto.h"
+
+namespace barid::vectors {
+namespace {
+
+template <class T>
+struct is_id : std::false_type {};
+template <class Tag, class Rep>
+struct is_id<Id<Tag, Rep>> : std::true_type {};
+template <class T>
+struct is_vector : std::false_type {};
+template <class T>
+struct is_vector<std::vector<T>> : std::true_type {};
+template <class T>
+struct is_byte_array : std::false_type {};
+template <std::size_t N>
+struct is_byte_array<std::array<std::uint8_t, N>> : std::true_type {};
+
+constexpr std::string_view kSendKinds[] = {"message", "read"};
+constexpr std::string_view kReceiptKinds[] = {"delivered", "read", "failed"};
+
+template <class Enum, std::size_t N>
+Enum named(const std::string& name, const std::string_view (&names)[N]) {
+  for (std::size_t i = 0; i < N; ++i)
+    if (names[i] == name) return static_cast<Enum>(i);
+  throw std::runtime_error("unknown name " + name);
+}
+wire::Code code_named(const std::string& name) {
+  for (std::uint16_t i = 0; i <= static_cast<std::uint16_t>(wire::Code::undeliverable); ++i)
+    if (wire::name_of(static_cast<wire::Code>(i)) == name) return static_cast<wire::Code>(i);
+  throw std::runtime_error("unknown code " + name);
+}
+
+// One description of each struct serves both directions: `v(name, field)`, or `v.bytes(name, field)` for raw
+// bytes.
+struct Writer {
+  Json json = Json::object();
+  template <class T>
+  void operator()(const char* name, T& field) {
+    json[name] = value(field);
+  }
+  void bytes(const char* name, std::string& field) { json[name] = crypto::to_hex(field); }
+
+  template <class T>
+  static Json value(T& field) {
+    if constexpr (is_id<T>::value) {
+      return value(field.value);
+    } else if constexpr (is_byte_array<T>::value) {
+      return crypto::to_hex(crypto::view(field));
+    } else if constexpr (is_vector<T>::value) {
+      Json list = Json::array();
+      for (auto& item : field) list.push_back(value(item));
+      return list;
+    } else if constexpr (std::is_same_v<T, wire::Code>) {
+      return std::string(wire::name_of(field));
+    } else if constexpr (std::is_same_v<T, wire::SendKind>) {
+      return std::string(kSendKinds[static_cast<std::size_t>(field)]);
+    } else if constexpr (std::is_same_v<T, wire::ReceiptKind>) {
+      return std::string(kReceiptKinds[static_cast<std::size_t>(field)]);
+    } else if constexpr (std::is_integral_v<T> && sizeof(T) == 8) {
+      return std::to_string(field);
+    } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) {
+      return field;
+    } else {
+      Writer inner;
+      describe(inner, field);
+      return inner.json;
+    }
+  }
+};
+
+struct Reader {
+  const Json& json;
+  template <class T>
+  void operator()(const char* name, T& field) {
+    read(json.at(name), field);
+  }
+  void bytes(const char* name, std::string& field) { field = unhex(json.at(name).get<std::string>()); }
+
+  template <class T>
+  static void read(const Json& from, T& field) {
+    if constexpr (is_id<T>::value) {
+      read(from, field.value);
+    } else if constexpr (is_byte_array<T>::value) {
+      const std::string raw = unhex(from.get<std::string>());
+      if (raw.size() != field.size()) throw std::runtime_error("wrong number of bytes");
+      std::copy(raw.begin(), raw.end(), field.begin());
+    } else if constexpr (is_vector<T>::value) {
+      for (const Json& item : from) read(item, field.emplace_back());
+    } else if constexpr (std::is_same_v<T, wire::Code>) {
+      field = code_named(from.get<std::string>());
+    } else if constexpr (std::is_same_v<T, wire::SendKind>) {
+      field = named<wire::SendKind>(from.get<std::string>(), kSendKinds);
+    } else if constexpr (std::is_same_v<T, wire::ReceiptKind>) {
+      field = named<wire::ReceiptKind>(from.get<std::string>(), kReceiptKinds);
+    } else if constexpr (std::is_same_v<T, std::int64_t>) {
+      field = std::stoll(from.get<std::string>());
+    } else if constexpr (std::is_integral_v<T> && sizeof(T) == 8) {
+      field = std::stoull(from.get<std::string>());
+    } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) {
+      field = from.get<T>();
+    } else {
+      Reader inner{from};
+      describe(inner, field);
+    }
+  }
+};
+
+template <class V>
+void describe(V& v, SeqRange& r) {
+  v("first", r.first), v("count", r.count);
+}
+template <class V>
+void describe(V& v, wire::Address& a) {
+  v("user", a.user), v("device", a.device), v("tag", a.tag);
+}
+template <class V>
+void describe(V& v, wire::Challenge& c) {
+  v("nonce", c.nonce), v("serverTimeMs", c.server_time_ms), v("protocolMin", c.protocol_min);
+  v("protocolMax", c.protocol_max), v("edge", c.edge);
+}
+template <class V>
+void describe(V& v, wire::Login& l) {
+  v.bytes("token", l.token), v.bytes("signature", l.signature), v("sessionNo", l.session_no), v("client", l.client);
+}
+template <class V>
+void describe(V& v, wire::Welcome& w) {
+  v("user", w.user), v("device", w.device), v("serverTimeMs", w.server_time_ms), v("sendWindow", w.send_window);
+  v("deliverWindow", w.deliver_window), v("contentBytesMax", w.content_bytes_max), v("heartbeatMs", w.heartbeat_ms);
+  v("halfOpenMs", w.half_open_ms), v("messageTtlS", w.message_ttl_s), v("incarnation", w.incarnation);
+}
+template <class V>
+void describe(V& v, wire::Send& s) {
+  v("seq", s.seq), v("to", s.to), v("kind", s.kind), v("sentAtMs", s.sent_at_ms), v("ttlS", s.ttl_s);
+  v.bytes("content", s.content), v("ranges", s.ranges);
+}
+template <class V>
+void describe(V& v, wire::Accepted& a) {
+  v("ranges", a.ranges);
+}
+template <class V>
+void describe(V& v, wire::Refused& r) {
+  v("seq", r.seq), v("code", r.code), v("retryAfterMs", r.retry_after_ms), v("text", r.text);
+}
+template <class V>
+void describe(V& v, wire::Deliver& d) {
+  v("fromUser", d.from_user), v("fromDevice", d.from_device), v("seq", d.seq), v("sentAtMs", d.sent_at_ms);
+  v("acceptedAtMs", d.accepted_at_ms), v.bytes("content", d.content);
+}
+template <class V>
+void describe(V& v, wire::Receipt& r) {
+  v("kind", r.kind), v("peerUser", r.peer_user), v("peerDevice", r.peer_device), v("ranges", r.ranges);
+  v("atMs", r.at_ms), v("reason", r.reason);
+}
+template <class V>
+void describe(V& v, wire::Ack& a) {
+  v("upTo", a.up_to);
+}
+template <class V>
+void describe(V& v, wire::Ping& p) {
+  v("token", p.token);
+}
+template <class V>
+void describe(V& v, wire::Pong& p) {
+  v("token", p.token);
+}
+template <class V>
+void describe(V& v, wire::Error& e) {
+  v("code", e.code), v("retryAfterMs", e.retry_after_ms), v("text", e.text);
+}
+template <class V>
+void describe(V& v, wire::RequestCode& r) {
+  v("phone", r.phone);
+}
+template <class V>
+void describe(V& v, wire::VerifyCode& r) {
+  v("phone", r.phone), v("code", r.code), v.bytes("deviceKey", r.device_key), v("deviceName", r.device_name);
+}
+template <class V>
+void describe(V& v, wire::Lookup& r) {
+  v("phones", r.phones);
+}
+template <class V>
+void describe(V& v, wire::Block& r) {
+  v("user", r.user);
+}
+template <class V>
+void describe(V& v, wire::Unblock& r) {
+  v("user", r.user);
+}
+template <class V>
+void describe(V&, wire::ListBlocked&) {}
+template <class V>
+void describe(V&, wire::ListDevices&) {}
+template <class V>
+void describe(V& v, wire::RevokeDevice& r) {
+  v("device", r.device);
+}
+template <class V>
+void describe(V& v, wire::DevicesOf& r) {
+  v("user", r.user);
+}
+template <class V>
+void describe(V& v, wire::CodeSent& r) {
+  v("expiresInS", r.expires_in_s), v("resendInS", r.resend_in_s);
+}
+template <class V>
+void describe(V& v, wire::Registered& r) {
+  v("user", r.user), v("device", r.device), v.bytes("token", r.token), v("phone", r.phone);
+}
+template <class V>
+void describe(V& v, wire::Contact& c) {
+  v("phone", c.phone), v("user", c.user), v("devices", c.devices);
+}
+template <class V>
+void describe(V& v, wire::Contacts& r) {
+  v("contacts", r.found);
+}
+template <class V>
+void describe(V&, wire::Done&) {}
+template <class V>
+void describe(V& v, wire::Users& r) {
+  v("users", r.users);
+}
+template <class V>
+void describe(V& v, wire::DeviceInfo& d) {
+  v("device", d.device), v("name", d.name), v("createdAtMs", d.created_at_ms);
+  if constexpr (std::is_same_v<V, Reader>)
+    d.current = v.json.at("current").template get<bool>();
+  else
+    v.json["current"] = d.current;
+}
+template <class V>
+void describe(V& v, wire::Devices& r) {
+  v("devices", r.devices);
+}
+template <class V>
+void describe(V& v, content::Text& t) {
+  v("text", t.text);
+}
+template <class V>
+void describe(V& v, content::Media& m) {
+  v("url", m.url), v("mime", m.mime), v("bytes", m.bytes), v.bytes("digest", m.digest), v("name", m.name);
+  v("caption", m.caption), v("width", m.width), v("height", m.height), v("durationMs", m.duration_ms);
+  v.bytes("thumbnail", m.thumbnail);
+}
+template <class V>
+void describe(V& v, content::Location& l) {
+  v("latitude", l.latitude), v("longitude", l.longitude), v("accuracyM", l.accuracy_m), v("name", l.name);
+}
+template <class V>
+void describe(V& v, content::Contact& c) {
+  v("name", c.name), v("phones", c.phones);
+}
+template <class V>
+void describe(V& v, token::Token& t) {
+  v("user", t.user), v("device", t.device), v("deviceKey", t.device_key), v("issuedAtS", t.issued_at_s);
+  v("expiresAtS", t.expires_at_s);
+}
+template <class V>
+void describe(V& v, envelope::Envelope& e) {
+  v("fromUser", e.from_user), v("fromDevice", e.from_device), v("seq", e.seq), v("toUser", e.to_user);
+  v("toDevice", e.to_device), v("acceptedAtMs", e.accepted_at.value), v("expiresAtMs", e.expires_at.value);
+}
+
+// Names of a variant's alternatives, in its order.
+constexpr std::string_view kFrames[] = {"challenge", "login", "welcome", "send", "accepted", "refused", "deliver",
+                                        "receipt",   "ack",   "ping",    "pong", "error",    "request", "response"};
+constexpr std::string_view kRequests[] = {"requestCode", "verifyCode",  "lookup",       "block",    "unblock",
+                                          "listBlocked", "listDevices", "revokeDevice", "devicesOf"};
+constexpr std::string_view kResponses[] = {"error", "codeSent", "registered", "contacts", "done", "users", "devices"};
+
+template <class Variant, std::size_t I = 0>
+Variant nth(std::size_t index) {
+  if constexpr (I < std::variant_size_v<Variant>) {
+    if (index == I) return Variant(std::in_place_index<I>);
+    return nth<Variant, I + 1>(index);
+  } else {
+    throw std::runtime_error("no such alternative");
+  }
+}
+
+template <class Variant, std::size_t N>
+void union_field(Writer& v, Variant& body, const std::string_view (&names)[N]) {
+  static_assert(N == std::variant_size_v<Variant>);
+  std::visit([&](auto& one) { v.json[std::string(names[body.index()])] = Writer::value(one); }, body);
+}
+template <class Variant, std::size_t N>
+void union_field(Reader& v, Variant& body, const std::string_view (&names)[N]) {
+  for (std::size_t i = 0; i < N; ++i) {
+    const std::string name(names[i]);
+    if (!v.json.contains(name)) continue;
+    body = nth<Variant>(i);
+    std::visit([&](auto& one) { Reader::read(v.json.at(name), one); }, body);
+    return;
+  }
+  throw std::runtime_error("no union member is set");
+}
+template <class V>
+void describe(V& v, wire::Request& r) {
+  v("id", r.id), union_field(v, r.body, kRequests);
+}
+template <class V>
+void describe(V& v, wire::Response& r) {
+  v("id", r.id), union_field(v, r.body, kResponses);
+}
+
+template <class T>
+Json values_of(const T& value) {
+  T copy = value;
+  return Writer::value(copy);
+}
+
+}  // namespace
+
+Json to_json(const wire::Frame& frame) {
+  static_assert(std::size(kFrames) == std::variant_size_v<wire::Frame>);
+  return std::visit(
+      [&](const auto& f) {
+        return Json{{"type", kFrames[frame.index()]}, {"values", values_of(f)}};
+      },
+      frame);
+}
+
+wire::Frame frame_from_json(const Json& json) {
+  auto frame = nth<wire::Frame>(named<std::size_t>(json.at("type").get<std::string>(), kFrames));
+  std::visit([&](auto& f) { Reader::read(json.at("values"), f); }, frame);
+  return frame;
+}
+
+Json to_json(const content::Content& content) {
+  return std::visit(
+      [&](const auto& c) {
+        return Json{{"type", content::type_name(content)}, {"values", values_of(c)}};
+      },
+      content);
+}
+
+content::Content content_from_json(const Json& json) {
+  const auto type = json.at("type").get<std::string>();
+  static constexpr std::string_view kMedia[] = {"image", "audio", "video", "document"};
+  content::Content content;
+  if (type == "location") {
+    content = content::Location{};
+  } else if (type == "contact") {
+    content = content::Contact{};
+  } else if (type != "text") {
+    content.emplace<content::Media>().kind = named<content::MediaKind>(type, kMedia);
+  }
+  std::visit([&](auto& c) { Reader::read(json.at("values"), c); }, content);
+  return content;
+}
+
+Json to_json(const token::Token& token) { return values_of(token); }
+token::Token token_from_json(const Json& json) {
+  token::Token token;
+  Reader::read(json, token);
+  return token;
+}
+
+Json to_json(const envelope::Envelope& envelope) {
+  Json json = values_of(envelope);
+  json["kind"] = static_cast<unsigned>(envelope.kind);
+  json["attempts"] = static_cast<unsigned>(envelope.attempts);
+  json["frame"] = crypto::to_hex(envelope.frame);
+  return json;
+}
+envelope::Envelope envelope_from_json(const Json& json, std::string& frame_bytes) {
+  envelope::Envelope envelope;
+  Reader::read(json, envelope);
+  envelope.kind = static_cast<envelope::Kind>(json.at("kind").get<std::uint8_t>());
+  envelope.attempts = json.at("attempts").get<std::uint8_t>();
+  frame_bytes = unhex(json.at("frame").get<std::string>());
+  envelope.frame = frame_bytes;
+  return envelope;
+}
+
+std::string encode_frame(const wire::Frame& frame) {
+  std::string out;
+  std::visit([&](const auto& f) { wire::append(out, f); }, frame);
+  return out;
+}
+
+std::string unhex(std::string_view hex) {
+  std::string raw;
+  if (!crypto::from_hex(hex, raw)) throw std::runtime_error("not hex: " + std::string(hex.substr(0, 40)));
+  return raw;
+}
+
+}  // namespace barid::vectors

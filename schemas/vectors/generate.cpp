@@ -1,0 +1,226 @@
+// Writes the golden vectors: barid_vectors_generate DIR. Everything is fixed (seeds, times), so that a second
+// run gives the same files; a difference means that bytes on the wire changed.
+#include <fstream>
+#include <iostream>
+
+#include "base/partition.h"
+#include "schemas/vectors/bridge.h"
+
+namespace barid::vectors {
+namespace {
+
+constexpr std::int64_t kNowMs = 1'767'225'600'000;  // 2026-01-01 00:00:00 UTC
+const UserId kAlice(0x1122334455667788), kBob(0x99aabbccddeeff00);
+const DeviceId kAlicePhone(0x0102030405060708), kBobPhone(0xf1f2f3f4f5f6f7f8);
+
+template <std::size_t N>
+std::array<std::uint8_t, N> counting(std::uint8_t from) {
+  std::array<std::uint8_t, N> out;
+  for (std::size_t i = 0; i < N; ++i) out[i] = static_cast<std::uint8_t>(from + i);
+  return out;
+}
+const crypto::KeyPair& directory_key() {
+  static const auto pair = crypto::key_pair_from_seed(counting<32>(0x00));
+  return pair;
+}
+const crypto::KeyPair& device_key() {
+  static const auto pair = crypto::key_pair_from_seed(counting<32>(0x40));
+  return pair;
+}
+const crypto::ShortKey kAddressKey = counting<16>(0xa0);
+
+token::Token example_token() {
+  return {kAlice, kAlicePhone, device_key().public_key, kNowMs / 1000, kNowMs / 1000 + 31'536'000};
+}
+std::string signature_for(const std::array<std::uint8_t, 32>& nonce, SessionNo session, const std::string& token) {
+  return std::string(crypto::view(crypto::sign(wire::login_message(nonce, session, token), device_key().secret_key)));
+}
+wire::Address bob_address() { return {kBob, kBobPhone, token::address_tag(kBob, kBobPhone, kAddressKey)}; }
+
+struct Named {
+  std::string name;
+  wire::Frame frame;
+};
+
+std::vector<Named> session_frames() {
+  const auto nonce = counting<32>(0x80);
+  const std::string token = token::seal(example_token(), directory_key().secret_key);
+  const std::string hello = content::encode(content::Text{"hello"}).value();
+  using namespace wire;
+  return {
+      {"challenge", Challenge{nonce, kNowMs, 1, 1, "edge-1"}},
+      {"login", Login{token, signature_for(nonce, SessionNo(7), token), SessionNo(7), "example/1.0"}},
+      {"welcome", Welcome{kAlice, kAlicePhone, kNowMs, 64, 128, 61'440, 20'000, 30'000, 2'592'000, 0xfeedface12345678}},
+      {"send a message", Send{1, bob_address(), SendKind::message, kNowMs, 0, hello, {}}},
+      {"send read receipts", Send{2, bob_address(), SendKind::read, kNowMs, 0, "", {{1, 3}, {9, 1}}}},
+      {"accepted", Accepted{{{1, 2}, {4, 60}}}},
+      {"refused, retry later", Refused{3, Code::rate_limited, 1'500, "200 sends a second for each device"}},
+      {"refused for good", Refused{3, Code::unknown_recipient, 0, ""}},
+      {"deliver", Deliver{kAlice, kAlicePhone, 1, kNowMs, kNowMs + 3, hello}},
+      {"deliver of nothing", Deliver{kAlice, kAlicePhone, 0xfffffffffffffffe, -1, 0, ""}},
+      {"receipt delivered", Receipt{ReceiptKind::delivered, kBob, kBobPhone, {{1, 2}}, kNowMs + 5, Code::none}},
+      {"receipt read", Receipt{ReceiptKind::read, kBob, kBobPhone, {{1, 1}}, kNowMs + 9'000, Code::none}},
+      {"receipt failed", Receipt{ReceiptKind::failed, kBob, kBobPhone, {{2, 1}}, kNowMs, Code::expired}},
+      {"ack", Ack{42}},
+      {"ping", Ping{0x0123456789abcdef}},
+      {"pong", Pong{0x0123456789abcdef}},
+      {"ping of zero", Ping{0}},
+      {"error that closes", Error{Code::session_replaced, 0, "another connection of this device"}},
+  };
+}
+
+std::vector<Named> directory_frames() {
+  using namespace wire;
+  const std::string key(crypto::view(device_key().public_key));
+  const std::string token = token::seal(example_token(), directory_key().secret_key);
+  return {
+      {"request a code", Request{1, RequestCode{"+4915112345678"}}},
+      {"verify a code", Request{2, VerifyCode{"+4915112345678", "123456", key, "Alice's phone"}}},
+      {"look up", Request{3, Lookup{{"+4915112345678", "+97150123456"}}}},
+      {"block", Request{4, Block{kBob}}},
+      {"unblock", Request{5, Unblock{kBob}}},
+      {"list blocked", Request{6, ListBlocked{}}},
+      {"list devices", Request{7, ListDevices{}}},
+      {"revoke a device", Request{8, RevokeDevice{kAlicePhone}}},
+      {"devices of a user", Request{9, DevicesOf{kBob}}},
+      {"code sent", Response{1, CodeSent{600, 60}}},
+      {"error", Response{2, Error{Code::code_wrong, 0, ""}}},
+      {"registered", Response{2, Registered{kAlice, kAlicePhone, token, "+4915112345678"}}},
+      {"contacts", Response{3, Contacts{{{"+97150123456", kBob, {bob_address()}}}}}},
+      {"nobody found", Response{3, Contacts{}}},
+      {"done", Response{4, Done{}}},
+      {"users", Response{6, Users{{kBob, UserId(1)}}}},
+      {"devices",
+       Response{7, Devices{{{kAlicePhone, "Alice's phone", kNowMs, true}, {kBobPhone, "ŝtelita ☎", 0, false}}}}},
+  };
+}
+
+Json frames_json() {
+  Json list = Json::array();
+  for (auto frames : {session_frames(), directory_frames()})
+    for (const Named& n : frames) {
+      Json entry = to_json(n.frame);
+      entry["name"] = n.name;
+      entry["hex"] = crypto::to_hex(encode_frame(n.frame));
+      list.push_back(entry);
+    }
+  return list;
+}
+
+Json content_json() {
+  using namespace content;
+  const auto media = [](MediaKind kind, const char* mime, const char* name) {
+    return Media{kind,
+                 "https://media.example/3f",
+                 mime,
+                 123'456,
+                 std::string(crypto::view(counting<32>(0x20))),
+                 name,
+                 "légende 🖼",
+                 640,
+                 480,
+                 2'500,
+                 "\xff\xd8\xff\xe0"};
+  };
+  const std::vector<std::pair<std::string, Content>> all = {
+      {"text", Text{"Grüße, 你好, مرحبا, 👋🏽"}},
+      {"empty text", Text{""}},
+      {"image", media(MediaKind::image, "image/jpeg", "sunset.jpg")},
+      {"audio", media(MediaKind::audio, "audio/ogg", "")},
+      {"video", media(MediaKind::video, "video/mp4", "clip.mp4")},
+      {"document", media(MediaKind::document, "application/pdf", "minutes.pdf")},
+      {"location", Location{52.520008, 13.404954, 12.5F, "Berlin"}},
+      {"location on the edge of the map", Location{-90, 180, 0, ""}},
+      {"contact", Contact{"Bob", {"+97150123456", "+4915112345678"}}},
+      {"contact without a number", Contact{"Bob", {}}},
+  };
+  Json list = Json::array();
+  for (const auto& [name, value] : all) {
+    Json entry = to_json(value);
+    entry["name"] = name;
+    entry["hex"] = crypto::to_hex(encode(value).value());
+    list.push_back(entry);
+  }
+  return list;
+}
+
+Json login_json() {
+  const auto nonce = counting<32>(0x80);
+  const std::string token = token::seal(example_token(), directory_key().secret_key);
+  const SessionNo session(7);
+  return {{"deviceSeed", crypto::to_hex(crypto::view(counting<32>(0x40)))},
+          {"devicePublicKey", crypto::to_hex(crypto::view(device_key().public_key))},
+          {"nonce", crypto::to_hex(crypto::view(nonce))},
+          {"sessionNo", std::to_string(session.value)},
+          {"token", crypto::to_hex(token)},
+          {"signedBytes", crypto::to_hex(wire::login_message(nonce, session, token))},
+          {"signature", crypto::to_hex(signature_for(nonce, session, token))}};
+}
+
+Json token_json() {
+  return {{"directorySeed", crypto::to_hex(crypto::view(counting<32>(0x00)))},
+          {"directoryPublicKey", crypto::to_hex(crypto::view(directory_key().public_key))},
+          {"values", to_json(example_token())},
+          {"hex", crypto::to_hex(token::seal(example_token(), directory_key().secret_key))}};
+}
+
+Json addresses_json() {
+  Json tags = Json::array(), partitions = Json::array();
+  const std::uint64_t ids[] = {0, 1, 2, 3, 255, kAlice.value, kBob.value, 0xffffffffffffffff};
+  for (const std::uint64_t id : ids) {
+    const UserId user(id);
+    const DeviceId device(~id);
+    tags.push_back({{"user", std::to_string(user.value)},
+                    {"device", std::to_string(device.value)},
+                    {"tag", std::to_string(token::address_tag(user, device, kAddressKey))}});
+    Json entry{{"user", std::to_string(id)}};
+    for (const std::uint16_t count : {1, 4, 8, 64, 1024})
+      entry["of " + std::to_string(count)] = partition_of(user, count).value;
+    partitions.push_back(entry);
+  }
+  return {{"addressKey", crypto::to_hex(crypto::view(kAddressKey))}, {"tags", tags}, {"partitions", partitions}};
+}
+
+Json batch_json() {
+  const auto frames = session_frames();
+  const auto frame_named = [&](const std::string& name) {
+    for (const Named& n : frames)
+      if (n.name == name) return encode_frame(n.frame);
+    throw std::runtime_error("no frame " + name);
+  };
+  const std::string deliver = frame_named("deliver"), receipt = frame_named("receipt delivered");
+  const std::vector<envelope::Envelope> envelopes = {
+      {kAlice, kAlicePhone, 1, kBob, kBobPhone, WallMs{kNowMs + 3}, WallMs{kNowMs + 2'592'000'003},
+       envelope::Kind::message, 2, deliver},
+      {kBob, kBobPhone, 0, kAlice, kAlicePhone, WallMs{kNowMs + 5}, WallMs{kNowMs + 2'592'000'005},
+       envelope::Kind::receipt, 0, receipt}};
+  std::string bytes;
+  envelope::encode_batch(bytes, 0xabcdef, 12, envelopes);
+  Json list = Json::array();
+  for (const auto& e : envelopes) list.push_back(to_json(e));
+  return {{"origin", std::to_string(0xabcdef)}, {"number", "12"}, {"envelopes", list}, {"hex", crypto::to_hex(bytes)}};
+}
+
+}  // namespace
+}  // namespace barid::vectors
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: barid_vectors_generate DIR\n";
+    return 2;
+  }
+  using namespace barid::vectors;
+  barid::crypto::init_crypto();
+  const std::pair<const char*, Json> files[] = {{"frames", frames_json()},       {"content", content_json()},
+                                                {"login", login_json()},         {"token", token_json()},
+                                                {"addresses", addresses_json()}, {"batch", batch_json()}};
+  for (const auto& [name, json] : files) {
+    std::ofstream out(std::string(argv[1]) + "/" + name + ".json");
+    out << json.dump(1) << "\n";
+    if (!out.flush()) {
+      std::cerr << "cannot write " << name << ".json in " << argv[1] << "\n";
+      return 1;
+    }
+  }
+  return 0;
+}

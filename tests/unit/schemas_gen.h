@@ -1,0 +1,190 @@
+// Random frames within the protocol's limits, for RapidCheck properties.
+#pragma once
+
+#include <rapidcheck.h>
+
+#include "schemas/content.h"
+#include "schemas/wire.h"
+
+namespace barid::gen {
+
+template <class T>
+T any() {
+  return *rc::gen::arbitrary<T>();
+}
+
+// Uniform, whatever size RapidCheck is at.
+inline int pick(int count) { return *rc::gen::resize(rc::kNominalSize, rc::gen::inRange(0, count)); }
+
+// Zeros, small numbers and whole-range ones: packing treats each differently.
+inline std::uint64_t u64() {
+  return *rc::gen::oneOf(rc::gen::arbitrary<std::uint64_t>(), rc::gen::element<std::uint64_t>(0, 1, 255, 256, ~0ULL));
+}
+inline std::int64_t i64() { return static_cast<std::int64_t>(u64()); }
+inline std::uint32_t u32() { return static_cast<std::uint32_t>(u64()); }
+
+inline std::string bytes(std::size_t most) {
+  const auto size = *rc::gen::inRange<std::size_t>(0, most + 1);
+  return *rc::gen::container<std::string>(size, rc::gen::oneOf(rc::gen::arbitrary<char>(), rc::gen::just('\0')));
+}
+
+inline std::string text(std::size_t bytes_most = limits::kTextBytesMax) {
+  static const std::vector<std::string> kPieces = {
+      "a", "Z", " ", "é", "ß", "م", "你", "€", "👋", "\n", std::string(1, '\0')};
+  std::string out;
+  const auto pieces = *rc::gen::inRange<std::size_t>(0, bytes_most / 4 + 1);
+  for (std::size_t i = 0; i < pieces; ++i) out += *rc::gen::elementOf(kPieces);
+  return out;
+}
+
+inline std::vector<SeqRange> ranges(std::size_t most = limits::kRangesMax) {
+  std::vector<SeqRange> out(*rc::gen::inRange<std::size_t>(0, most + 1));
+  for (SeqRange& r : out) {
+    r.count = std::max(1U, u32());
+    r.first = *rc::gen::inRange<std::uint64_t>(1, ~0ULL - r.count);
+  }
+  return out;
+}
+
+inline wire::Code code() {
+  return static_cast<wire::Code>(
+      *rc::gen::inRange<std::uint16_t>(0, static_cast<std::uint16_t>(wire::Code::undeliverable) + 1));
+}
+inline wire::Address address() { return {UserId(u64()), DeviceId(u64()), u64()}; }
+inline std::array<std::uint8_t, 32> nonce() {
+  std::array<std::uint8_t, 32> out;
+  for (auto& b : out) b = any<std::uint8_t>();
+  return out;
+}
+
+inline wire::Request request() {
+  using namespace wire;
+  const auto id = u32();
+  switch (pick(9)) {
+    case 0:
+      return {id, RequestCode{text()}};
+    case 1:
+      return {id, VerifyCode{text(), text(), bytes(32), text()}};
+    case 2: {
+      Lookup lookup;
+      lookup.phones.resize(*rc::gen::inRange<std::size_t>(0, 40));
+      for (auto& phone : lookup.phones) phone = text(20);
+      return {id, lookup};
+    }
+    case 3:
+      return {id, Block{UserId(u64())}};
+    case 4:
+      return {id, Unblock{UserId(u64())}};
+    case 5:
+      return {id, ListBlocked{}};
+    case 6:
+      return {id, ListDevices{}};
+    case 7:
+      return {id, RevokeDevice{DeviceId(u64())}};
+    default:
+      return {id, DevicesOf{UserId(u64())}};
+  }
+}
+
+inline wire::Response response() {
+  using namespace wire;
+  const auto id = u32();
+  const auto some = [] { return *rc::gen::inRange<std::size_t>(0, 12); };
+  switch (pick(7)) {
+    case 0:
+      return {id, Error{code(), u32(), text()}};
+    case 1:
+      return {id, CodeSent{u32(), u32()}};
+    case 2:
+      return {id, Registered{UserId(u64()), DeviceId(u64()), bytes(200), text()}};
+    case 3: {
+      Contacts contacts;
+      contacts.found.resize(some());
+      for (auto& c : contacts.found) {
+        c = {text(20), UserId(u64()), {}};
+        c.devices.resize(some());
+        for (auto& d : c.devices) d = address();
+      }
+      return {id, contacts};
+    }
+    case 4:
+      return {id, Done{}};
+    case 5: {
+      Users users;
+      users.users.resize(some());
+      for (auto& u : users.users) u = UserId(u64());
+      return {id, users};
+    }
+    default: {
+      Devices devices;
+      devices.devices.resize(some());
+      for (auto& d : devices.devices) d = {DeviceId(u64()), text(), i64(), any<bool>()};
+      return {id, devices};
+    }
+  }
+}
+
+inline constexpr int kFrameKinds = 14;
+inline wire::Frame frame(int kind) {
+  using namespace wire;
+  switch (kind) {
+    case 0:
+      return Challenge{nonce(), i64(), any<std::uint8_t>(), any<std::uint8_t>(), text()};
+    case 1:
+      return Login{bytes(300), bytes(64), SessionNo(u64()), text()};
+    case 2:
+      return Welcome{UserId(u64()), DeviceId(u64()), i64(), any<std::uint16_t>(), any<std::uint16_t>(), u32(), u32(),
+                     u32(),         u32(),           u64()};
+    case 3:
+      return Send{u64(),      address(), any<bool>() ? SendKind::message : SendKind::read, i64(), u32(),
+                  bytes(500), ranges(30)};
+    case 4:
+      return Accepted{ranges()};
+    case 5:
+      return Refused{u64(), code(), u32(), text()};
+    case 6:
+      return Deliver{UserId(u64()), DeviceId(u64()), u64(), i64(), i64(), bytes(500)};
+    case 7:
+      return Receipt{
+          static_cast<ReceiptKind>(*rc::gen::inRange(0, 3)), UserId(u64()), DeviceId(u64()), ranges(60), i64(), code()};
+    case 8:
+      return Ack{u64()};
+    case 9:
+      return Ping{u64()};
+    case 10:
+      return Pong{u64()};
+    case 11:
+      return Error{code(), u32(), text()};
+    case 12:
+      return request();
+    default:
+      return response();
+  }
+}
+
+inline content::Content content(int kind) {
+  using namespace content;
+  if (kind == 0) return Text{text(2'000)};
+  if (kind <= 4)
+    return Media{static_cast<MediaKind>(kind - 1),
+                 text(),
+                 text(),
+                 u64(),
+                 bytes(32),
+                 text(),
+                 text(),
+                 u32(),
+                 u32(),
+                 u32(),
+                 bytes(400)};
+  if (kind == 5)
+    return Location{*rc::gen::inRange(-90'000'000, 90'000'001) / 1e6,
+                    *rc::gen::inRange(-180'000'000, 180'000'001) / 1e6,
+                    static_cast<float>(*rc::gen::inRange(0, 10'000)), text()};
+  Contact contact{text(), {}};
+  contact.phones.resize(*rc::gen::inRange<std::size_t>(0, 10));
+  for (auto& phone : contact.phones) phone = text(20);
+  return contact;
+}
+
+}  // namespace barid::gen

@@ -1,0 +1,511 @@
+#include "workers/delivery/core.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/assert.h"
+#include "base/log.h"
+
+namespace barid::delivery {
+
+using wire::Code;
+using wire::ReceiptKind;
+
+Core::Core(CoreConfig config, const Directory& directory, Port& port)
+    : config_(config), directory_(directory), port_(port) {}
+
+// ---- the ingress stream
+// -------------------------------------------------------------------------------------------
+
+void Core::on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall) {
+  const HandId id = next_hand_++;
+  const auto count = static_cast<std::uint32_t>(batch.envelopes().size());
+  hands_.emplace(id, Hand{std::move(batch), seq, count + 1, 0, std::nullopt});  // + 1: not before all are routed
+  ++ingress_hands_;
+  stats_.letters += count;
+  for (std::uint32_t i = 0; i < count; ++i) route(id, i, wall, now);
+  settle(id);
+}
+
+void Core::on_unreadable_batch(StreamSeq seq, std::string_view bytes) {
+  const HandId id = next_hand_++;
+  hands_.emplace(id, Hand{Batch{}, seq, 1, 0, std::nullopt});
+  ++ingress_hands_;
+  ++stats_.buried;
+  port_.bury_raw(bytes, tag_of({id, 0, false}));
+}
+
+void Core::route(HandId hand, std::uint32_t index, WallMs wall, TimePoint now) {
+  const Letter letter{hand, index, false};
+  const Envelope& e = envelope_of(letter);
+  if (e.kind == envelope::Kind::message && directory_.blocks(e.to_user, e.from_user)) {
+    ++stats_.blocked;  // silently: the sender must not learn it
+    return settle(hand);
+  }
+  if (stop_early(letter, e, wall)) return;
+  if (e.seq != 0 && dedup_.seen(e.from_device, e.to_device, e.seq)) {
+    ++stats_.duplicates;
+    return settle(hand);
+  }
+  Device& d = device_of({e.to_user, e.to_device});
+  if (d.mode != Mode::live) return park(d, e.to_device, letter);
+  if (d.waiting.empty() && !window_full(d, e.frame.size())) return deliver(d, e.to_device, letter, now);
+  if (d.waiting.size() < config_.waiting_letters_max) {
+    d.waiting.push_back(letter);
+    return;
+  }
+  fall_behind(d, e.to_device);
+  park(d, e.to_device, letter);
+}
+
+// Letters that will not be delivered whatever the device's state. True: dealt with.
+bool Core::stop_early(const Letter& letter, const Envelope& e, WallMs wall) {
+  if (directory_.revoked.contains(e.to_device)) {
+    ++stats_.gone;
+    fail_letter(letter, Code::recipient_gone);
+    return true;
+  }
+  if (e.expires_at < wall) {
+    ++stats_.expired;
+    fail_letter(letter, Code::expired);
+    return true;
+  }
+  return false;
+}
+
+// ---- devices
+// ------------------------------------------------------------------------------------------------------
+
+const Envelope& Core::envelope_of(const Letter& letter) const {
+  const auto found = hands_.find(letter.hand);
+  BARID_ASSERT(found != hands_.end());
+  return found->second.batch.envelopes()[letter.index];
+}
+
+Core::Device& Core::device_of(const Address& address) {
+  const auto [found, fresh] = devices_.try_emplace(address.device);
+  if (fresh) found->second.user = address.user;
+  return found->second;
+}
+
+bool Core::window_full(const Device& d, std::size_t bytes) const {
+  if (d.in_flight.empty()) return false;
+  return d.in_flight.size() >= config_.window_letters || d.bytes_in_flight + bytes > config_.window_bytes;
+}
+
+void Core::deliver(Device& d, DeviceId id, const Letter& letter, TimePoint now) {
+  const Envelope& e = envelope_of(letter);
+  const auto bytes = static_cast<std::uint32_t>(e.frame.size());
+  d.in_flight.push_back({letter, bytes, now});
+  d.bytes_in_flight += bytes;
+  ++stats_.delivered;
+  port_.deliver(d.session->edge, d.session->conn, e.frame);
+  SPDLOG_TRACE("{} delivered to {}", trace_id(e.id()), hex_id(id.value));
+  if (!d.has_deadline) {
+    d.has_deadline = true;
+    deadlines_.emplace_back(now + config_.ack_deadline, id);
+  }
+}
+
+void Core::pump(Device& d, DeviceId id, TimePoint now) {
+  while (!d.waiting.empty() && !window_full(d, envelope_of(d.waiting.front()).frame.size())) {
+    const Letter letter = d.waiting.front();
+    d.waiting.pop_front();
+    deliver(d, id, letter, now);
+  }
+  if (d.mode == Mode::draining) read_on(d, id);
+}
+
+void Core::park(Device& d, DeviceId id, const Letter& letter) {
+  ++d.parks_under_way;
+  d.inbox_known_empty = false;
+  ++stats_.parked;
+  port_.park({d.user, id}, envelope_of(letter), tag_of(letter));
+}
+
+void Core::settle(HandId hand) {
+  Hand& h = hands_.at(hand);
+  BARID_ASSERT(h.unsettled > 0);
+  --h.unsettled;
+  finish_if_settled(hand);
+}
+
+void Core::finish_if_settled(HandId hand) {
+  const auto found = hands_.find(hand);
+  if (found == hands_.end() || found->second.unsettled != 0 || found->second.receipts_not_durable != 0) return;
+  Hand& h = found->second;
+  if (!h.inbox) {
+    port_.acknowledge(h.seq);
+    --ingress_hands_;
+    hands_.erase(found);
+    return;
+  }
+  const Address of = *h.inbox;
+  port_.delete_from_inbox(of, h.seq);
+  const auto device = devices_.find(of.device);
+  if (device != devices_.end())
+    std::erase_if(device->second.inbox_hands, [&](const auto& held) { return held.second == hand; });
+  hands_.erase(found);
+}
+
+// ---- receipts
+// -----------------------------------------------------------------------------------------------------
+
+void Core::add_receipt(HandId hand, const Envelope& e, ReceiptKind kind, Code reason) {
+  if (e.kind != envelope::Kind::message) return;  // no receipts for receipts
+  PendingReceipt& pending = pending_receipts_[{e.from_device, e.to_device, kind, reason}];
+  pending.to_user = e.from_user;
+  pending.peer_user = e.to_user;
+  auto& ranges = pending.ranges;
+  if (!ranges.empty() && ranges.back().first + ranges.back().count == e.seq)
+    ++ranges.back().count;
+  else
+    ranges.push_back({e.seq, 1});
+  ++pending_receipt_hands_[hand];
+  ++hands_.at(hand).receipts_not_durable;
+}
+
+void Core::fail_letter(const Letter& letter, Code reason) {
+  add_receipt(letter.hand, envelope_of(letter), ReceiptKind::failed, reason);
+  settle(letter.hand);
+}
+
+void Core::end_turn(WallMs wall) {
+  if (pending_receipts_.empty()) return;
+  const Tag tag = next_group_++;
+  ReceiptGroup group;
+  group.hands.assign(pending_receipt_hands_.begin(), pending_receipt_hands_.end());
+  std::vector<std::pair<Envelope, std::string>> receipts;
+  for (auto& [key, pending] : pending_receipts_) {
+    for (std::size_t at = 0; at < pending.ranges.size(); at += limits::kRangesMax) {
+      const auto end = std::min(at + limits::kRangesMax, pending.ranges.size());
+      wire::Receipt receipt{key.kind,
+                            pending.peer_user,
+                            key.peer_device,
+                            {pending.ranges.begin() + static_cast<std::ptrdiff_t>(at),
+                             pending.ranges.begin() + static_cast<std::ptrdiff_t>(end)},
+                            wall.value,
+                            key.reason};
+      std::string frame;
+      wire::append(frame, receipt);
+      receipts.emplace_back(Envelope{pending.peer_user,
+                                     key.peer_device,
+                                     0,
+                                     pending.to_user,
+                                     key.to_device,
+                                     wall,
+                                     WallMs{wall.value + milliseconds(config_.receipt_ttl).count()},
+                                     envelope::Kind::receipt,
+                                     0,
+                                     {}},
+                            std::move(frame));
+    }
+  }
+  pending_receipts_.clear();
+  pending_receipt_hands_.clear();
+  group.envelopes_not_durable = static_cast<std::uint32_t>(receipts.size());
+  receipt_groups_.emplace(tag, std::move(group));
+  stats_.receipts += receipts.size();
+  for (auto& [receipt, frame] : receipts) {
+    receipt.frame = frame;
+    port_.publish_receipt(receipt, tag);
+  }
+}
+
+void Core::on_receipt_durable(Tag tag) {
+  const auto found = receipt_groups_.find(tag);
+  BARID_ASSERT(found != receipt_groups_.end());
+  if (--found->second.envelopes_not_durable != 0) return;
+  const auto waiting = std::move(found->second.hands);
+  receipt_groups_.erase(found);
+  for (const auto& [hand, count] : waiting) {
+    const auto held = hands_.find(hand);
+    if (held == hands_.end()) continue;  // an inbox batch given up when its session ended
+    held->second.receipts_not_durable -= count;
+    finish_if_settled(hand);
+  }
+}
+
+// ---- sessions
+// -----------------------------------------------------------------------------------------------------
+
+void Core::on_open(EdgeRef edge, const control::SessionOpen& open) {
+  if (directory_.revoked.contains(open.device)) return port_.kick(edge, open.conn, Code::device_revoked);
+  Device& d = device_of({open.user, open.device});
+  if (d.session) {
+    // Announced again: the edge counts frames from here, and so do we.
+    const bool same = d.session->edge == edge && d.session->conn == open.conn;
+    if (!same && open.session_no < d.session->number) return port_.kick(edge, open.conn, Code::session_stale);
+    if (!same) port_.kick(d.session->edge, d.session->conn, Code::session_replaced);
+    end_session(d, open.device);
+  }
+  d.session = Session{edge, open.conn, open.session_no};
+  ++sessions_;
+  SPDLOG_DEBUG("device {} away --open--> {}", hex_id(open.device.value), d.inbox_known_empty ? "live" : "draining");
+  d.mode = d.inbox_known_empty && d.parks_under_way == 0 ? Mode::live : Mode::draining;
+  read_on(d, open.device);
+}
+
+void Core::on_ack(EdgeRef edge, const control::SessionAck& ack, TimePoint now) {
+  const auto found = devices_.find(ack.device);
+  if (found == devices_.end()) return;
+  Device& d = found->second;
+  if (!d.session || d.session->edge != edge || d.session->conn != ack.conn) return;  // of a session that is over
+  if (ack.up_to <= d.session->acknowledged) return;
+  if (ack.up_to - d.session->acknowledged > d.session->to_absorb + d.in_flight.size()) {
+    SPDLOG_WARN("device {} acknowledges more than it was given", hex_id(ack.device.value));
+    ++stats_.kicked;
+    port_.kick(edge, ack.conn, Code::protocol_violation);
+    return end_session(d, ack.device);
+  }
+  while (d.session->acknowledged < ack.up_to) {
+    ++d.session->acknowledged;
+    if (d.session->to_absorb > 0) {
+      --d.session->to_absorb;
+      continue;
+    }
+    const InFlight taken = d.in_flight.front();
+    d.in_flight.pop_front();
+    d.bytes_in_flight -= taken.bytes;
+    ++stats_.acknowledged;
+    if (taken.letter.from_inbox) ++stats_.drained;
+    const Envelope& e = envelope_of(taken.letter);
+    SPDLOG_TRACE("{} in_flight --ack--> settled", trace_id(e.id()));
+    add_receipt(taken.letter.hand, e, ReceiptKind::delivered, Code::none);
+    settle(taken.letter.hand);
+  }
+  pump(d, ack.device, now);
+}
+
+void Core::on_close(EdgeRef edge, const control::SessionClose& close) {
+  const auto found = devices_.find(close.device);
+  if (found == devices_.end() || !found->second.session) return;
+  Device& d = found->second;
+  if (d.session->edge == edge && d.session->conn == close.conn) end_session(d, close.device);
+}
+
+void Core::on_edge_gone(EdgeRef edge) {
+  std::vector<DeviceId> lost;
+  for (auto& [id, d] : devices_)
+    if (d.session && d.session->edge == edge) lost.push_back(id);
+  for (const DeviceId id : lost) end_session(devices_.at(id), id);
+}
+
+void Core::end_session(Device& d, DeviceId id) {
+  BARID_ASSERT(d.session);
+  d.session.reset();
+  --sessions_;
+  d.mode = Mode::away;
+  unload(d, id);
+}
+
+// The device is far behind: from here on it is served out of its inbox, in order. What it was given is parked
+// too, lest it be parked behind newer letters if the session ends; the acknowledgements for it are absorbed.
+void Core::fall_behind(Device& d, DeviceId id) {
+  SPDLOG_DEBUG("device {} live --behind--> draining", hex_id(id.value));
+  d.session->to_absorb += d.in_flight.size();
+  d.mode = Mode::draining;
+  unload(d, id);
+}
+
+// Whatever came from the inbox is still there; whatever came straight from the stream is parked behind it, in
+// order.
+void Core::unload(Device& d, DeviceId id) {
+  d.reading = false;
+  d.read = 0;
+  const auto in_flight = std::exchange(d.in_flight, {});
+  const auto waiting = std::exchange(d.waiting, {});
+  d.bytes_in_flight = 0;
+  if (!d.inbox_hands.empty()) {
+    d.next_read = d.inbox_hands.front().first;
+    for (const auto& [seq, hand] : d.inbox_hands) hands_.erase(hand);
+    d.inbox_hands.clear();
+    d.inbox_known_empty = false;
+  }
+  for (const InFlight& flying : in_flight)
+    if (!flying.letter.from_inbox) park(d, id, flying.letter);
+  for (const Letter& letter : waiting) park(d, id, letter);
+}
+
+void Core::on_revoked(DeviceId device) {
+  const auto found = devices_.find(device);
+  if (found == devices_.end()) return;
+  Device& d = found->second;
+  if (!d.session) return;
+  ++stats_.kicked;
+  port_.kick(d.session->edge, d.session->conn, Code::device_revoked);
+  end_session(d, device);
+}
+
+// ---- the inbox
+// ----------------------------------------------------------------------------------------------------
+
+void Core::read_on(Device& d, DeviceId id) {
+  if (d.mode != Mode::draining || d.reading || window_full(d, 0)) return;
+  d.reading = true;
+  d.read = next_read_++;
+  port_.read_inbox({d.user, id}, d.next_read, d.read);
+}
+
+void Core::on_inbox_batch(const Address& of, std::uint64_t read, StreamSeq seq, Batch batch, TimePoint now,
+                          WallMs wall) {
+  const auto found = devices_.find(of.device);
+  if (found == devices_.end() || found->second.read != read || !found->second.reading) return;
+  Device& d = found->second;
+  d.reading = false;
+  d.next_read = StreamSeq(seq.value + 1);
+  const HandId id = next_hand_++;
+  const auto count = static_cast<std::uint32_t>(batch.envelopes().size());
+  hands_.emplace(id, Hand{std::move(batch), seq, count + 1, 0, of});
+  d.inbox_hands.emplace_back(seq, id);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const Letter letter{id, i, true};
+    const Envelope& e = envelope_of(letter);
+    if (d.buried == LetterName{e.id(), e.accepted_at.value})
+      settle(id);
+    else if (!stop_early(letter, e, wall))
+      deliver(d, of.device, letter, now);
+  }
+  settle(id);
+  read_on(d, of.device);
+}
+
+void Core::on_inbox_unreadable(const Address& of, std::uint64_t read, StreamSeq seq, std::string_view bytes) {
+  const auto found = devices_.find(of.device);
+  if (found == devices_.end() || found->second.read != read || !found->second.reading) return;
+  Device& d = found->second;
+  d.reading = false;
+  d.next_read = StreamSeq(seq.value + 1);
+  const HandId id = next_hand_++;
+  hands_.emplace(id, Hand{Batch{}, seq, 1, 0, of});
+  d.inbox_hands.emplace_back(seq, id);
+  ++stats_.buried;
+  port_.bury_raw(bytes, tag_of({id, 0, true}));
+  read_on(d, of.device);
+}
+
+void Core::on_inbox_end(const Address& of, std::uint64_t read) {
+  const auto found = devices_.find(of.device);
+  if (found == devices_.end() || found->second.read != read || !found->second.reading) return;
+  Device& d = found->second;
+  d.reading = false;
+  if (d.parks_under_way != 0) return;                              // on_parked reads on
+  if (d.last_parked >= d.next_read) return read_on(d, of.device);  // parked since: it is there
+  d.mode = Mode::live;
+  d.inbox_known_empty = true;
+}
+
+void Core::on_inbox_failed(const Address& of, std::uint64_t read) {
+  const auto found = devices_.find(of.device);
+  if (found == devices_.end() || found->second.read != read) return;
+  found->second.reading = false;  // on_tick reads on
+}
+
+void Core::on_parked(const Address& of, const std::vector<Tag>& tags, StreamSeq inbox_seq) {
+  for (const Tag tag : tags) settle(tag >> kIndexBits);
+  const auto found = devices_.find(of.device);
+  BARID_ASSERT(found != devices_.end());
+  Device& d = found->second;
+  BARID_ASSERT(d.parks_under_way >= tags.size());
+  d.parks_under_way -= static_cast<std::uint32_t>(tags.size());
+  d.last_parked = std::max(d.last_parked, inbox_seq);
+  read_on(d, of.device);
+}
+
+void Core::on_park_refused(const Address& of, const std::vector<Tag>& tags) {
+  const auto found = devices_.find(of.device);
+  BARID_ASSERT(found != devices_.end());
+  Device& d = found->second;
+  BARID_ASSERT(d.parks_under_way >= tags.size());
+  d.parks_under_way -= static_cast<std::uint32_t>(tags.size());
+  for (const Tag tag : tags)
+    fail_letter({tag >> kIndexBits, static_cast<std::uint32_t>(tag & ((1U << kIndexBits) - 1)), false},
+                Code::quota_exceeded);
+  read_on(d, of.device);
+}
+
+bool Core::on_swept(const Address& of, StreamSeq seq, const Batch& batch, WallMs wall) {
+  const auto found = devices_.find(of.device);
+  if (found != devices_.end() && found->second.session) return false;  // the drain deals with it
+  const bool all_expired = std::all_of(batch.envelopes().begin(), batch.envelopes().end(), [&](const Envelope& e) {
+    return e.expires_at < wall || directory_.revoked.contains(e.to_device);
+  });
+  if (!all_expired) return false;
+  // Held as an inbox batch whose letters all fail: deleted once the senders' receipts are durable.
+  const HandId id = next_hand_++;
+  std::string bytes;
+  envelope::encode_batch(bytes, batch.origin(), batch.number(), batch.envelopes());
+  auto copy = Batch::decode(bytes);
+  BARID_ASSERT(copy.has_value());
+  const auto count = static_cast<std::uint32_t>(copy->envelopes().size());
+  hands_.emplace(id, Hand{std::move(*copy), seq, count + 1, 0, of});
+  for (std::uint32_t i = 0; i < count; ++i) stop_early({id, i, true}, envelope_of({id, i, true}), wall);
+  settle(id);
+  return true;
+}
+
+void Core::on_buried(Tag tag) {
+  if (hands_.contains(tag >> kIndexBits)) settle(tag >> kIndexBits);
+}
+
+// ---- time
+// ---------------------------------------------------------------------------------------------------------
+
+TimePoint Core::deadline_of(const Device& d) const {
+  const bool pressure = ingress_hands_ > config_.hands_max / 2;
+  return d.in_flight.front().since + (pressure ? config_.ack_deadline_under_pressure : config_.ack_deadline);
+}
+
+void Core::time_out(Device& d, DeviceId id) {
+  const Letter head = d.in_flight.front().letter;
+  const LetterName name{envelope_of(head).id(), envelope_of(head).accepted_at.value};
+  d.time_outs = d.timed_out == name ? static_cast<std::uint16_t>(d.time_outs + 1) : std::uint16_t{1};
+  d.timed_out = name;
+  SPDLOG_INFO("device {} did not acknowledge {} in time, session closed", hex_id(id.value), trace_id(name.first));
+  if (d.time_outs >= config_.delivery_attempts) {
+    d.time_outs = 0;
+    ++stats_.buried;
+    d.buried = name;
+    d.in_flight.pop_front();
+    port_.bury(envelope_of(head), Code::undeliverable, tag_of(head));
+    add_receipt(head.hand, envelope_of(head), ReceiptKind::failed, Code::undeliverable);
+  }
+  ++stats_.kicked;
+  port_.kick(d.session->edge, d.session->conn, Code::ack_timeout);
+  end_session(d, id);
+}
+
+void Core::on_tick(TimePoint now) {
+  const bool pressure = ingress_hands_ > config_.hands_max / 2;
+  for (std::size_t left = deadlines_.size(); left > 0; --left) {
+    const auto [due, id] = deadlines_.front();
+    if (due > now && !pressure) break;
+    deadlines_.pop_front();
+    const auto found = devices_.find(id);
+    if (found == devices_.end()) continue;
+    Device& d = found->second;
+    d.has_deadline = false;
+    if (d.in_flight.empty()) continue;
+    if (deadline_of(d) <= now) {
+      time_out(d, id);
+    } else {
+      d.has_deadline = true;
+      deadlines_.emplace_back(d.in_flight.front().since + config_.ack_deadline, id);
+    }
+  }
+  for (auto& [id, d] : devices_)
+    if (d.mode == Mode::draining) read_on(d, id);
+  forget_idle_devices();
+}
+
+bool Core::idle(const Device& d) const {
+  return !d.session && d.parks_under_way == 0 && d.in_flight.empty() && d.waiting.empty() && d.inbox_hands.empty() &&
+         !d.has_deadline;
+}
+
+void Core::forget_idle_devices() {
+  if (devices_.size() <= config_.devices_max) return;
+  std::erase_if(devices_, [this](const auto& entry) { return idle(entry.second); });
+}
+
+}  // namespace barid::delivery

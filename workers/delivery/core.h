@@ -1,0 +1,240 @@
+// The delivery of one partition, as a pure core: events in, effects out through Port, no I/O and no clock.
+// One Core is one ownership (partition, epoch); any doubt about the stream is answered by throwing the Core
+// away and taking over anew.
+//
+// A letter is an envelope on its way to one device. Per device there is one FIFO, and three modes:
+//   away      no session: letters are parked in the inbox
+//   draining  a session, and mail in the inbox: the inbox is read in order, new letters are parked behind it
+//   live      a session, inbox read to its end: letters go straight to the device
+// Events come one at a time on one thread; Port must not call back into the core.
+// A letter is settled when the device acknowledged it or when it is parked durably. A batch of the ingress
+// stream is acknowledged when all its letters are settled and the receipts that they caused are durable; a
+// batch of the inbox is deleted under the same condition.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/id.h"
+#include "schemas/control.h"
+#include "schemas/envelope.h"
+#include "schemas/wire.h"
+#include "workers/delivery/dedup.h"
+
+namespace barid::delivery {
+
+using envelope::Batch;
+using envelope::Envelope;
+
+using EdgeRef = std::uint32_t;  // the shell's name for an edge reactor
+using Tag = std::uint64_t;      // the core's name for something that will become durable
+
+struct Address {
+  UserId user;
+  DeviceId device;
+  bool operator==(const Address&) const = default;
+};
+
+// What the core asks of the world. Calls return at once; what becomes of them comes back as events.
+class Port {
+ public:
+  virtual ~Port() = default;
+  virtual void deliver(EdgeRef edge, ConnId conn, std::string_view frame) = 0;
+  virtual void kick(EdgeRef edge, ConnId conn, wire::Code code) = 0;
+  virtual void park(const Address& to, const Envelope& letter, Tag tag) = 0;  // → on_parked / on_park_refused
+  virtual void publish_receipt(const Envelope& receipt, Tag tag) = 0;         // → on_receipt_durable
+  virtual void bury(const Envelope& letter, wire::Code reason,
+                    Tag tag) = 0;                              // → on_buried (dead-letter stream)
+  virtual void bury_raw(std::string_view batch, Tag tag) = 0;  // → on_buried
+  virtual void acknowledge(StreamSeq ingress) = 0;
+  virtual void read_inbox(const Address& of, StreamSeq from, std::uint64_t read) = 0;  // → on_inbox_…
+  virtual void delete_from_inbox(const Address& of, StreamSeq seq) = 0;
+};
+
+// Facts about users and devices that the shell keeps up to date; owned by the shell, outlives the core.
+struct Directory {
+  std::unordered_map<UserId, std::unordered_set<UserId>> blocked_by;  // key: who blocks
+  std::unordered_set<DeviceId> revoked;
+  bool blocks(UserId who, UserId whom) const {
+    const auto found = blocked_by.find(who);
+    return found != blocked_by.end() && found->second.contains(whom);
+  }
+};
+
+struct CoreConfig {
+  Partition partition;
+  std::size_t window_letters = 128;  // delivered and not acknowledged, per device
+  std::size_t window_bytes = 512 * 1024;
+  std::size_t waiting_letters_max = 1'024;  // held in memory behind a full window; then the device is drained instead
+  std::size_t hands_max = 512;              // ingress batches in hand (the consumer's max_ack_pending)
+  std::size_t devices_max = 200'000;        // remembered; beyond that, idle ones are forgotten
+  milliseconds ack_deadline{30'000};        // delivered and not acknowledged: the session is closed
+  milliseconds ack_deadline_under_pressure{3'000};  // … when half of hands_max is taken
+  std::uint16_t delivery_attempts = 5;              // sessions that timed out on the same letter; then it is buried
+  std::chrono::seconds receipt_ttl{30 * 24 * 3600};
+};
+
+struct CoreStats {  // since construction; the shell turns them into metrics
+  std::uint64_t letters = 0, delivered = 0, acknowledged = 0, parked = 0, drained = 0, duplicates = 0, expired = 0,
+                blocked = 0, gone = 0, buried = 0, receipts = 0, kicked = 0;
+};
+
+class Core {
+ public:
+  Core(CoreConfig config, const Directory& directory, Port& port);
+  Core(const Core&) = delete;
+  Core& operator=(const Core&) = delete;
+
+  // The ingress stream, in order.
+  void on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall);
+  void on_unreadable_batch(StreamSeq seq, std::string_view bytes);
+
+  // Edges.
+  void on_open(EdgeRef edge, const control::SessionOpen& open);
+  void on_ack(EdgeRef edge, const control::SessionAck& ack, TimePoint now);
+  void on_close(EdgeRef edge, const control::SessionClose& close);
+  void on_edge_gone(EdgeRef edge);
+
+  // What became of effects.
+  void on_parked(const Address& device, const std::vector<Tag>& tags, StreamSeq inbox_seq);
+  void on_park_refused(const Address& device, const std::vector<Tag>& tags);  // this device's inbox is full
+  void on_receipt_durable(Tag tag);
+  void on_buried(Tag tag);
+  void on_inbox_batch(const Address& of, std::uint64_t read, StreamSeq seq, Batch batch, TimePoint now, WallMs wall);
+  void on_inbox_unreadable(const Address& of, std::uint64_t read, StreamSeq seq, std::string_view bytes);
+  void on_inbox_end(const Address& of, std::uint64_t read);
+  void on_inbox_failed(const Address& of, std::uint64_t read);  // no answer: asked again at the next tick
+
+  // The expiry sweep found this batch at the head of an inbox stream. True: it was expired and is being dealt
+  // with.
+  bool on_swept(const Address& of, StreamSeq seq, const Batch& batch, WallMs wall);
+
+  void on_revoked(DeviceId device);
+  void on_tick(TimePoint now);  // about once a second: deadlines, retries, forgetting
+  void end_turn(WallMs wall);   // after the events of a turn: receipts leave, coalesced
+
+  const CoreStats& stats() const { return stats_; }
+  std::size_t hands() const { return hands_.size(); }
+  std::size_t devices() const { return devices_.size(); }
+  std::size_t sessions() const { return sessions_; }
+  bool quiet() const { return hands_.empty() && pending_receipts_.empty() && receipt_groups_.empty(); }
+
+ private:
+  using HandId = std::uint64_t;
+  static constexpr unsigned kIndexBits = 12;  // a Tag of a letter: hand, then index
+  static_assert(limits::kBatchEnvelopesMax < (1U << kIndexBits));
+  // A batch that we hold: of the ingress stream, or of a device's inbox.
+  struct Hand {
+    Batch batch;
+    StreamSeq seq;
+    std::uint32_t unsettled = 0;  // letters, and burials under way
+    std::uint32_t receipts_not_durable = 0;
+    std::optional<Address> inbox;  // whose inbox; nullopt: ingress
+  };
+  struct Letter {
+    HandId hand;
+    std::uint32_t index;
+    bool from_inbox;
+  };
+  using LetterName = std::pair<MessageId, std::int64_t>;  // server-made receipts have no seq: with the accept time
+  struct InFlight {
+    Letter letter;
+    std::uint32_t bytes;
+    TimePoint since;
+  };
+  struct Session {
+    EdgeRef edge;
+    ConnId conn;
+    SessionNo number;
+    std::uint64_t acknowledged = 0;
+    std::size_t to_absorb = 0;  // acknowledgements to come for frames whose letters were parked meanwhile
+  };
+  enum class Mode : std::uint8_t { away, draining, live };
+  struct Device {
+    UserId user;
+    Mode mode = Mode::away;
+    bool inbox_known_empty = false;
+    bool reading = false;       // a read_inbox is under way
+    bool has_deadline = false;  // stands in deadlines_
+    std::uint32_t parks_under_way = 0;
+    std::uint64_t read = 0;    // number of the latest read: answers to older ones are ignored
+    StreamSeq next_read{1};    // where the inbox is read on
+    StreamSeq last_parked{0};  // highest sequence that this core parked for the device
+    std::size_t bytes_in_flight = 0;
+    std::optional<Session> session;
+    std::deque<InFlight> in_flight;                        // delivered, not acknowledged, in order
+    std::deque<Letter> waiting;                            // live only: behind a full window
+    std::deque<std::pair<StreamSeq, HandId>> inbox_hands;  // read, not yet deleted, in order
+    std::optional<LetterName> timed_out;                   // the letter that the latest session timed out on
+    std::uint16_t time_outs = 0;
+    std::optional<LetterName> buried;  // … too often: skipped when it is read out of the inbox again
+  };
+  struct ReceiptKey {
+    DeviceId to_device, peer_device;
+    wire::ReceiptKind kind;
+    wire::Code reason;
+    auto operator<=>(const ReceiptKey&) const = default;
+  };
+  struct ReceiptKeyHash {
+    std::size_t operator()(const ReceiptKey& k) const {
+      return std::hash<DeviceId>{}(k.to_device) ^ (std::hash<DeviceId>{}(k.peer_device) * 31) ^
+             (static_cast<std::size_t>(k.kind) << 8) ^ static_cast<std::size_t>(k.reason);
+    }
+  };
+  struct PendingReceipt {
+    UserId to_user, peer_user;
+    std::vector<SeqRange> ranges;
+  };
+  struct ReceiptGroup {  // the receipts of one turn, and the hands that wait for them
+    std::uint32_t envelopes_not_durable = 0;
+    std::vector<std::pair<HandId, std::uint32_t>> hands;
+  };
+
+  const Envelope& envelope_of(const Letter& letter) const;
+  Device& device_of(const Address& address);
+  void route(HandId hand, std::uint32_t index, WallMs wall, TimePoint now);
+  bool stop_early(const Letter& letter, const Envelope& e, WallMs wall);
+  void deliver(Device& d, DeviceId id, const Letter& letter, TimePoint now);
+  bool window_full(const Device& d, std::size_t bytes) const;
+  void pump(Device& d, DeviceId id, TimePoint now);
+  void park(Device& d, DeviceId id, const Letter& letter);
+  static Tag tag_of(const Letter& letter) { return letter.hand << kIndexBits | letter.index; }
+  void settle(HandId hand);
+  void finish_if_settled(HandId hand);
+  void add_receipt(HandId hand, const Envelope& e, wire::ReceiptKind kind, wire::Code reason);
+  void fail_letter(const Letter& letter, wire::Code reason);
+  void end_session(Device& d, DeviceId id);
+  void read_on(Device& d, DeviceId id);
+  void unload(Device& d, DeviceId id);
+  void fall_behind(Device& d, DeviceId id);
+  void time_out(Device& d, DeviceId id);
+  void forget_idle_devices();
+  bool idle(const Device& d) const;
+  TimePoint deadline_of(const Device& d) const;
+
+  CoreConfig config_;
+  const Directory& directory_;
+  Port& port_;
+  CoreStats stats_;
+  Dedup dedup_;
+  std::unordered_map<DeviceId, Device> devices_;
+  std::unordered_map<HandId, Hand> hands_;
+  HandId next_hand_ = 1;
+  std::size_t ingress_hands_ = 0, sessions_ = 0;
+  std::deque<std::pair<TimePoint, DeviceId>> deadlines_;  // at most one entry a device
+  std::unordered_map<ReceiptKey, PendingReceipt, ReceiptKeyHash> pending_receipts_;
+  std::unordered_map<HandId, std::uint32_t> pending_receipt_hands_;
+  std::unordered_map<Tag, ReceiptGroup> receipt_groups_;
+  Tag next_group_ = 1;
+  std::uint64_t next_read_ = 1;
+};
+
+}  // namespace barid::delivery
