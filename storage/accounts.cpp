@@ -59,8 +59,7 @@ Result<Accounts::Registration, Accounts::Errc> Accounts::register_device(const C
     const auto device = random_id<DeviceId>();
     Outcome outcome = fail(Errc::code_spent);
     try {
-      pool_->transact("register a device",
-                      [&](Work& work) { outcome = register_in(work, claim, user, device, now); });
+      pool_->transact("register a device", [&](Work& work) { outcome = register_in(work, claim, user, device, now); });
       return outcome;
     } catch (const pqxx::unique_violation&) {  // an id is taken: throw the dice again
       if (attempt == kIdAttempts) throw;
@@ -110,10 +109,9 @@ std::vector<Device> Accounts::live_devices(UserId user) {
   std::vector<Device> devices;
   pool_->transact("list devices", [&](Work& work) {
     devices.clear();
-    for (const auto& row :
-         work.exec_params("SELECT device_id, name, created_at_ms FROM devices WHERE user_id = $1 AND "
-                          "revoked_at_ms IS NULL ORDER BY created_at_ms, device_id",
-                          bigint(user)))
+    for (const auto& row : work.exec_params("SELECT device_id, name, created_at_ms FROM devices WHERE user_id = $1 AND "
+                                            "revoked_at_ms IS NULL ORDER BY created_at_ms, device_id",
+                                            bigint(user)))
       devices.push_back({id_of<DeviceId>(row[0]), row[1].as<std::string>(), wall_of(row[2])});
   });
   return devices;
@@ -145,8 +143,7 @@ std::optional<WallMs> Accounts::revoked_at(DeviceId device) {
   pool_->transact("look a revocation up", [&](Work& work) {
     at.reset();
     const auto rows = work.exec_params(
-        "SELECT revoked_at_ms FROM devices WHERE device_id = $1 AND revoked_at_ms IS NOT NULL",
-        bigint(device));
+        "SELECT revoked_at_ms FROM devices WHERE device_id = $1 AND revoked_at_ms IS NOT NULL", bigint(device));
     if (!rows.empty()) at = wall_of(rows[0][0]);
   });
   return at;

@@ -26,8 +26,7 @@ Result<void, Blocks::Errc> Blocks::block(UserId user, UserId blocked, WallMs now
           bigint(user), bigint(blocked), now.value);
       const auto count = work.exec_params1("SELECT count(*) FROM blocks WHERE user_id = $1", bigint(user));
       if (count[0].as<std::size_t>() > kPerUserMax) {
-        work.exec_params0("DELETE FROM blocks WHERE user_id = $1 AND blocked_id = $2", bigint(user),
-                          bigint(blocked));
+        work.exec_params0("DELETE FROM blocks WHERE user_id = $1 AND blocked_id = $2", bigint(user), bigint(blocked));
         outcome = fail(Errc::too_many);
         return;
       }
@@ -45,8 +44,7 @@ Result<void, Blocks::Errc> Blocks::block(UserId user, UserId blocked, WallMs now
 void Blocks::unblock(UserId user, UserId blocked) {
   const auto unblock = [&] {
     pool_->transact("unblock a user", [&](Work& work) {
-      work.exec_params0("DELETE FROM blocks WHERE user_id = $1 AND blocked_id = $2", bigint(user),
-                        bigint(blocked));
+      work.exec_params0("DELETE FROM blocks WHERE user_id = $1 AND blocked_id = $2", bigint(user), bigint(blocked));
       note_change(work, {ProjectionKind::blocks, user.value});
     });
   };
@@ -61,8 +59,8 @@ std::vector<UserId> Blocks::blocked_by(UserId user) {
   std::vector<UserId> blocked;
   pool_->transact("list blocked users", [&](Work& work) {
     blocked.clear();
-    for (const auto& row : work.exec_params(
-             "SELECT blocked_id FROM blocks WHERE user_id = $1 ORDER BY blocked_id", bigint(user)))
+    for (const auto& row :
+         work.exec_params("SELECT blocked_id FROM blocks WHERE user_id = $1 ORDER BY blocked_id", bigint(user)))
       blocked.push_back(id_of<UserId>(row[0]));
   });
   return blocked;

@@ -52,8 +52,7 @@ Result<Codes::Stored, Codes::Throttled> Codes::store(const std::string& phone, c
   } catch (const InDoubt&) {
     bool stored = false;
     pool_->transact("look a code up", [&](Work& work) {
-      stored = !work.exec_params("SELECT 1 FROM codes WHERE phone_e164 = $1 AND mac = $2", phone, bytea(mac))
-                    .empty();
+      stored = !work.exec_params("SELECT 1 FROM codes WHERE phone_e164 = $1 AND mac = $2", phone, bytea(mac)).empty();
     });
     if (outcome && !stored) throw Unavailable("the code could not be stored");
   }
@@ -65,8 +64,7 @@ Result<std::string, Codes::Errc> Codes::spend_try(const std::string& phone, Wall
   Result<std::string, Errc> outcome = fail(Errc::none);
   const auto read = [&](Work& work) -> Result<std::string, Errc> {
     const auto rows = work.exec_params(
-        "SELECT mac, expires_at_ms, tries_left, last_try FROM codes WHERE phone_e164 = $1 AND streak > 0",
-        phone);
+        "SELECT mac, expires_at_ms, tries_left, last_try FROM codes WHERE phone_e164 = $1 AND streak > 0", phone);
     if (rows.empty()) return fail(Errc::none);
     if (rows[0][3].as<std::int64_t>() == bigint(try_id)) return bytes_of(rows[0][0]);
     if (rows[0][1].as<std::int64_t>() <= now.value) return fail(Errc::expired);
@@ -88,9 +86,8 @@ Result<std::string, Codes::Errc> Codes::spend_try(const std::string& phone, Wall
 }
 
 void Codes::forget_before(WallMs sent_before) {
-  pool_->transact("forget old codes", [&](Work& work) {
-    work.exec_params0("DELETE FROM codes WHERE sent_at_ms < $1", sent_before.value);
-  });
+  pool_->transact("forget old codes",
+                  [&](Work& work) { work.exec_params0("DELETE FROM codes WHERE sent_at_ms < $1", sent_before.value); });
 }
 
 }  // namespace barid::storage

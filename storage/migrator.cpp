@@ -9,8 +9,7 @@
 namespace barid::storage {
 namespace {
 
-constexpr const char* kTakeTurns =
-    "SELECT pg_advisory_lock(7021783309152044)";  // the number only has to be ours
+constexpr const char* kTakeTurns = "SELECT pg_advisory_lock(7021783309152044)";  // the number only has to be ours
 constexpr const char* kWaitForTurn = "SET lock_timeout = '60s'";
 
 std::string checksum(const std::string& sql) {
@@ -58,9 +57,8 @@ std::vector<std::string> migrate(const std::string& url, const std::vector<Migra
     for (const auto& migration : migrations) {
       const auto before = known.find(migration.name);
       if (before != known.end() && before->second != checksum(migration.sql))
-        throw MigrationError(
-            "migration " + migration.name +
-            " was changed after it was applied; undo the change and add a new migration instead");
+        throw MigrationError("migration " + migration.name +
+                             " was changed after it was applied; undo the change and add a new migration instead");
     }
     for (const auto& migration : migrations) {
       if (known.contains(migration.name)) continue;

@@ -156,8 +156,7 @@ void Pool::Impl::watch() {
   while (!stopping) {
     changed.wait_for(lock, milliseconds(100), [&] { return stopping; });
     for (auto& slot : slots) {
-      if (!slot.leased_at || slot.cut || slot.socket < 0 || steady_now() - *slot.leased_at < kTransactionMax)
-        continue;
+      if (!slot.leased_at || slot.cut || slot.socket < 0 || steady_now() - *slot.leased_at < kTransactionMax) continue;
       slot.cut = true;
       ++cut;
       ::shutdown(slot.socket, SHUT_RDWR);
@@ -194,10 +193,8 @@ void Pool::transact(const char* what, const Body& body) {
       throw;
     } catch (const pqxx::sql_error& error) {
       broken = !slot.connection->is_open();
-      if (broken)
-        throw pqxx::broken_connection(error.what());  // "terminating connection due to …": worth a retry
-      if (is_passing(error.sqlstate()))
-        throw Unavailable(std::string(what) + ": " + first_line(error.what()));
+      if (broken) throw pqxx::broken_connection(error.what());  // "terminating connection due to …": worth a retry
+      if (is_passing(error.sqlstate())) throw Unavailable(std::string(what) + ": " + first_line(error.what()));
       throw;
     } catch (const std::exception&) {
       broken = !slot.connection->is_open();

@@ -39,8 +39,7 @@ class Pool {
   static constexpr std::chrono::milliseconds kLeaseWait{2'000};       // for a free connection
   static constexpr std::chrono::milliseconds kTransactionMax{4'000};  // then the watchdog cuts the connection
   static constexpr std::chrono::milliseconds kStatementMax{3'000};    // asked of Postgres itself
-  static constexpr std::chrono::milliseconds kBackoffMin{100},
-      kBackoffMax{2'000};  // between attempts to connect
+  static constexpr std::chrono::milliseconds kBackoffMin{100}, kBackoffMax{2'000};  // between attempts to connect
   static constexpr int kAttempts = 3;
 
   // Connects to nothing yet: a worker starts while Postgres is away.

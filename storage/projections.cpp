@@ -31,8 +31,8 @@ std::optional<std::int64_t> Projections::version(Change change) {
   std::optional<std::int64_t> version;
   pool_->transact("look a projection up", [&](pqxx::transaction_base& work) {
     version.reset();
-    const auto rows = work.exec_params("SELECT version FROM projections WHERE kind = $1 AND id = $2",
-                                       kind_of(change), key_of(change));
+    const auto rows = work.exec_params("SELECT version FROM projections WHERE kind = $1 AND id = $2", kind_of(change),
+                                       key_of(change));
     if (!rows.empty()) version = rows[0][0].as<std::int64_t>();
   });
   return version;
@@ -41,8 +41,8 @@ std::optional<std::int64_t> Projections::version(Change change) {
 void Projections::settle(Change change, std::int64_t version) {
   try {
     pool_->transact("settle a projection", [&](pqxx::transaction_base& work) {
-      work.exec_params0("DELETE FROM projections WHERE kind = $1 AND id = $2 AND version = $3",
-                        kind_of(change), key_of(change), version);
+      work.exec_params0("DELETE FROM projections WHERE kind = $1 AND id = $2 AND version = $3", kind_of(change),
+                        key_of(change), version);
     });
   } catch (const InDoubt&) {  // if it is still there, the next round projects it once more: harmless
   }

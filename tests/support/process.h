@@ -50,8 +50,7 @@ struct Identity {
 class ChildProcess {
  public:
   // Throws when the program can't be started. `identity`: run as somebody else (we must be root).
-  ChildProcess(std::vector<std::string> argv, const std::string& log_file,
-               std::optional<Identity> identity = {});
+  ChildProcess(std::vector<std::string> argv, const std::string& log_file, std::optional<Identity> identity = {});
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;

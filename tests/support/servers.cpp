@@ -77,8 +77,8 @@ PrivatePostgres::PrivatePostgres() : identity_(unprivileged()) {
     give_to(dir_.file(name), identity_);
     ::chmod(dir_.file(name).c_str(), std::string(name) == "data" ? 0700 : 0755);
   }
-  ChildProcess init({postgres_program("initdb"), "--pgdata=" + dir_.file("data"), "--auth=trust",
-                     "--username=barid", "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"},
+  ChildProcess init({postgres_program("initdb"), "--pgdata=" + dir_.file("data"), "--auth=trust", "--username=barid",
+                     "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"},
                     dir_.file("log"), identity_);
   if (init.wait(60s) != 0) throw std::runtime_error("initdb failed:\n" + log());
   start();
@@ -103,12 +103,11 @@ std::string PrivatePostgres::new_database() {
 
 void PrivatePostgres::start() {
   server_ = std::make_unique<ChildProcess>(
-      std::vector<std::string>{postgres_program("postgres"), "-D", dir_.file("data"), "-c",
-                               "listen_addresses=", "-c", "unix_socket_directories=" + dir_.file("run"), "-c",
-                               "fsync=off", "-c", "shared_buffers=16MB", "-c", "max_connections=60"},
+      std::vector<std::string>{postgres_program("postgres"), "-D", dir_.file("data"), "-c", "listen_addresses=", "-c",
+                               "unix_socket_directories=" + dir_.file("run"), "-c", "fsync=off", "-c",
+                               "shared_buffers=16MB", "-c", "max_connections=60"},
       dir_.file("log"), identity_);
-  if (!wait_until([&] { return !server_->running() || accepts(url_of("postgres")); }, 60s) ||
-      !server_->running())
+  if (!wait_until([&] { return !server_->running() || accepts(url_of("postgres")); }, 60s) || !server_->running())
     throw std::runtime_error("Postgres does not start:\n" + log());
 }
 
@@ -130,8 +129,7 @@ void PrivatePostgres::thaw() { signal_all(SIGCONT); }
 // The postmaster and its children, each of which has a process group of its own.
 void PrivatePostgres::signal_all(int number) {
   const pid_t postmaster = server_->pid();
-  const std::string list =
-      "/proc/" + std::to_string(postmaster) + "/task/" + std::to_string(postmaster) + "/children";
+  const std::string list = "/proc/" + std::to_string(postmaster) + "/task/" + std::to_string(postmaster) + "/children";
   if (number == SIGSTOP || number == SIGKILL) server_->signal(number);  // first, so that it forks no more
   std::string children = read_file(list);
   for (std::size_t at = 0; at < children.size();) {
@@ -153,8 +151,8 @@ PrivateNats::PrivateNats() {
 
 bool PrivateNats::try_start() {
   server_ = std::make_unique<ChildProcess>(
-      std::vector<std::string>{"nats-server", "--addr", "127.0.0.1", "--port", std::to_string(port_),
-                               "--jetstream", "--store_dir", dir_.file("store")},
+      std::vector<std::string>{"nats-server", "--addr", "127.0.0.1", "--port", std::to_string(port_), "--jetstream",
+                               "--store_dir", dir_.file("store")},
       dir_.file("log"));
   const auto ready = [&] { return greeting(port_).find("\"jetstream\":true") != std::string::npos; };
   return wait_until([&] { return !server_->running() || ready(); }, 30s) && server_->running();

@@ -1,3 +1,0 @@
-add_executable(barid_storage_integration ${CMAKE_CURRENT_LIST_DIR}/servers_test.cpp)
-target_link_libraries(barid_storage_integration PRIVATE barid_test_support PkgConfig::pqxx GTest::gtest_main)
-gtest_discover_tests(barid_storage_integration DISCOVERY_MODE PRE_TEST PROPERTIES TIMEOUT 120)
