@@ -318,7 +318,7 @@ TEST_P(EdgeEngine, TimersRunAndPostedWorkComesInOrder) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Both, EdgeEngine, ::testing::Values("epoll", "io_uring"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& test) { return std::string(test.param); });
 
 TEST(EngineChoice, AutoAlwaysFindsOne) { EXPECT_NE(Engine::make("auto"), nullptr); }
 
