@@ -195,6 +195,8 @@ Config load_config(const std::string& path) {
   directory.read("code_ttl_s", d.code_ttl);
   directory.read("code_tries", d.code_tries);
   directory.read("code_resend_s", d.code_resend);
+  directory.read("codes_per_address", d.codes_per_address);
+  directory.read("failures_per_address", d.failures_per_address);
   directory.read("lookups_per_day", d.lookups_per_day);
   directory.read("token_ttl_h", d.token_ttl);
   directory.finish();

@@ -77,6 +77,16 @@ std::string masked_phone(std::string_view phone) {
          std::string(phone.substr(phone.size() - kTail));
 }
 
+std::string masked_url(std::string_view url) {
+  const auto scheme = url.find("://"), at = url.rfind('@');
+  if (scheme == std::string_view::npos || at == std::string_view::npos || at < scheme) return std::string(url);
+  const std::string_view login = url.substr(scheme + 3, at - scheme - 3);
+  const auto colon = login.find(':');
+  // A login without a colon is a token, so a secret too.
+  const std::string shown = colon == std::string_view::npos ? "" : std::string(login.substr(0, colon)) + ":";
+  return std::string(url.substr(0, scheme + 3)) + shown + "•••" + std::string(url.substr(at));
+}
+
 std::string hex_id(std::uint64_t id) { return fmt::format("{:016x}", id); }
 std::string trace_id(MessageId id) { return fmt::format("{:016x}-{}", id.device.value, id.seq); }
 
