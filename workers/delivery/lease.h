@@ -28,7 +28,7 @@ class Lease {
     std::function<void(Partition, Epoch)> start;  // the consumer exists: go
     std::function<void(Partition, Epoch)> drop;   // not ours (any more)
   };
-  static constexpr std::size_t kHandsMax = 256;  // batches in hand per partition: the consumer's max_ack_pending
+  static constexpr std::size_t kHandsMax = 128;  // batches in hand per partition: the consumer's max_ack_pending
 
   Lease(broker::Control& control, const Config& config, Incarnation incarnation, Hooks hooks);
   ~Lease();  // releases what is owned, so that another worker takes over at once

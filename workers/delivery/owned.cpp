@@ -68,21 +68,27 @@ Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Direc
       config_(config),
       link_(link),
       edges_(edges),
-      doubt_(std::move(doubt)),
+      on_doubt_(std::move(doubt)),
       core_(core_config(partition, config), directory, *this),
       deliver_subject_(link.new_inbox()) {
   for (std::uint16_t p = 0; p < config.nats.partitions; ++p)
     receipt_lanes_.push_back(std::make_unique<Lane>(
         link, broker::ingress_subject(Partition(p)), crypto::random_u64(),
-        Lane::Callbacks{[this](const std::vector<Tag>& tags, StreamSeq) {
-                          for (const Tag tag : tags) core_.on_receipt_durable(tag);
-                        },
-                        [this](const std::vector<Tag>&, const std::string& why) { doubt_("receipt refused: " + why); }},
+        Lane::Callbacks{
+            [this](const std::vector<Tag>& tags, StreamSeq) {
+              for (const Tag tag : tags) core_.on_receipt_durable(tag);
+            },
+            [this](const std::vector<Tag>&, const std::string& why) { this->doubt("receipt refused: " + why); }},
         Lane::WhenFull::keep_trying));
 }
 
 Owned::~Owned() {
   if (subscription_ != 0) link_.unsubscribe(subscription_);
+}
+
+void Owned::doubt(const std::string& why) {
+  if (!doubted_) on_doubt_(why);
+  doubted_ = true;
 }
 
 // ---- consuming ----------------------------------------------------------------------------------------------------
@@ -108,9 +114,10 @@ void Owned::start() {
 }
 
 void Owned::on_message(const Message& message) {
+  if (doubted_) return;
   const AckMeta meta = read_ack_subject(message.reply);
   if (meta.delivered != 1 || meta.consumer_seq != next_delivery_)
-    return doubt_(
+    return doubt(
         fmt::format("delivery {} (attempt {}) where {} was due", meta.consumer_seq, meta.delivered, next_delivery_));
   ++next_delivery_;
   const StreamSeq seq(meta.stream_seq);
@@ -140,7 +147,7 @@ void Owned::kick(EdgeRef edge, ConnId conn, wire::Code code) { edges_.kick(edge,
 
 void Owned::publish_receipt(const Envelope& receipt, Tag tag) {
   const Partition to = partition_of(receipt.to_user, config_.nats.partitions);
-  if (!receipt_lanes_[to.value]->add(receipt, tag)) doubt_("receipts pile up");
+  BARID_ASSERT(receipt_lanes_[to.value]->add(receipt, tag));
 }
 
 Owned::ParkLane& Owned::park_lane(const Address& to) {
@@ -158,7 +165,7 @@ Owned::ParkLane& Owned::park_lane(const Address& to) {
 
 void Owned::park(const Address& to, const Envelope& letter, Tag tag) {
   ParkLane& park = park_lane(to);
-  if (!park.lane->add(letter, tag)) return doubt_("letters to be parked pile up");
+  BARID_ASSERT(park.lane->add(letter, tag));
   if (!park.dirty) dirty_parks_.push_back(to.device);
   park.dirty = true;
 }
@@ -171,10 +178,10 @@ void Owned::bury(const Envelope& letter, wire::Code reason, Tag tag) {
                                                     for (const Tag t : tags) core_.on_buried(t);
                                                   },
                                                   [this](const std::vector<Tag>&, const std::string& why) {
-                                                    doubt_("dead letter refused: " + why);
+                                                    doubt("dead letter refused: " + why);
                                                   }},
                                   Lane::WhenFull::keep_trying);
-  if (!lane->add(letter, tag)) doubt_("dead letters pile up");
+  BARID_ASSERT(lane->add(letter, tag));
 }
 
 void Owned::bury_raw(std::string_view batch, Tag tag) {
@@ -184,7 +191,7 @@ void Owned::bury_raw(std::string_view batch, Tag tag) {
                 [this, weak = std::weak_ptr(alive_), tag](const Message* reply, NatsLink::Failure) {
                   if (weak.expired()) return;
                   if (reply != nullptr && reply->status == 0) return core_.on_buried(tag);
-                  doubt_("an unreadable batch could not be buried");
+                  doubt("an unreadable batch could not be buried");
                 });
 }
 

@@ -53,6 +53,7 @@ class Owned final : public Port {
     std::unique_ptr<broker::Lane> lane;
     bool dirty = false;
   };
+  void doubt(const std::string& why);
   bool all_edges_announced() const;
   void start();
   void on_message(const broker::Message& message);
@@ -65,7 +66,8 @@ class Owned final : public Port {
   const Config& config_;
   broker::NatsLink& link_;
   Edges& edges_;
-  Doubt doubt_;
+  Doubt on_doubt_;
+  bool doubted_ = false;  // from then on nothing is taken from the stream
   Core core_;
   std::string deliver_subject_;
   broker::NatsLink::Subscription subscription_ = 0;
