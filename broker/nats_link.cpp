@@ -59,6 +59,7 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
   NatsConnection connection;
   bool connected = false, closing = false;
   std::promise<void> closed;
+  std::atomic<bool> closed_told{false};
 
   int fd = -1;  // our own duplicate of the library's socket: its number can't be reused behind our back
   bool read_wanted = false, write_wanted = false, write_armed = false;
@@ -119,7 +120,10 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
     impl->at_home([impl] { impl->set_connected(false); });
   }
   // The library's last word, on its callback thread: from here on it does not know us any more.
-  static void on_closed(natsConnection*, void* self) { static_cast<Impl*>(self)->closed.set_value(); }
+  static void on_closed(natsConnection*, void* self) {
+    auto* impl = static_cast<Impl*>(self);
+    if (!impl->closed_told.exchange(true)) impl->closed.set_value();
+  }
   static void on_reconnected(natsConnection*, void* self) {
     auto* impl = static_cast<Impl*>(self);
     impl->at_home([impl] { impl->set_connected(true); });
@@ -159,7 +163,8 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
     natsMsg* raw = nullptr;
     while (true) {
       const natsStatus status = natsSubscription_NextMsg(&raw, replies.get(), 0);
-      if (status == NATS_NO_RESPONDERS) continue;  // the library ate that reply: its request times out, the rest goes on
+      if (status == NATS_NO_RESPONDERS)
+        continue;  // the library ate that reply: its request times out, the rest goes on
       if (status != NATS_OK) break;
       const NatsMsg msg(raw);
       on_reply(msg.get());
