@@ -130,6 +130,14 @@ TEST(Hostile, ZeroRunsCannotUnpackToMoreThanTheLimit) {
   }
 }
 
+TEST(Hostile, NothingThatAPeerSendsIsWrittenToStandardError) {
+  // Two segments of one word, and a run of zeros that goes on behind them.
+  const std::string payload("\x11\x01\x01\x01\x01\x00\x00\x00\x80", 9);
+  testing::internal::CaptureStderr();
+  expect_code(FrameType::send, payload, Code::malformed);
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 TEST(Hostile, AListOfElementsWithoutSizeCostsNothing) {
   // Response.contacts (union member 3) and .devices (6): an inline-composite list of zero-word structs.
   for (const std::uint64_t member : {3ULL, 6ULL})

@@ -56,7 +56,8 @@ wire::Response Directory::answer(const control::DirectoryCall& call) {
   try {
     return {call.request.id, dispatch(call)};
   } catch (const storage::Unavailable& away) {
-    spdlog::warn("directory request {} refused: {}", call.request.body.index(), away.what());
+    // The pool logs the outage once; one line a refused request would flood the log for as long as it lasts.
+    spdlog::debug("directory request {} refused: {}", call.request.body.index(), away.what());
   } catch (const storage::InDoubt& doubt) {
     spdlog::warn("directory request {} in doubt: {}", call.request.body.index(), doubt.what());
   } catch (const std::exception& wrong) {
