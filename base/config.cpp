@@ -2,6 +2,7 @@
 
 #include <toml++/toml.h>
 
+#include <cmath>
 #include <set>
 #include <stdexcept>
 
@@ -70,6 +71,10 @@ class Section {
     rate.read("per_second", out.per_second);
     rate.read("burst", out.burst);
     rate.finish();
+    if (!std::isfinite(out.per_second) || out.per_second < 0)
+      rate.complain("per_second", "must be a number of at least 0");
+    if (out.per_second > 0 && !(std::isfinite(out.burst) && out.burst >= 1))
+      rate.complain("burst", "must be at least 1 when per_second is not 0");
   }
   const toml::node* child(const char* key) {
     known_.insert(key);
@@ -113,6 +118,9 @@ Config load_config(const std::string& path) {
   log.read("level", config.log.level);
   log.read("format", config.log.format);
   log.finish();
+  static const std::set<std::string> kLevels = {"trace", "debug", "info", "warn", "error"};
+  if (!kLevels.contains(config.log.level)) log.complain("level", "must be trace, debug, info, warn or error");
+  if (config.log.format != "text" && config.log.format != "json") log.complain("format", "must be text or json");
 
   auto nats = section("nats");
   nats.read("url", config.nats.url);
@@ -164,6 +172,8 @@ Config load_config(const std::string& path) {
   if (e.engine != "auto" && e.engine != "io_uring" && e.engine != "epoll")
     edge.complain("engine", "must be auto, io_uring or epoll");
   if (e.threads == 0) edge.complain("threads", "must be at least 1");
+  if (e.heartbeat.count() == 0 || e.half_open_deadline <= e.heartbeat)
+    edge.complain("half_open_deadline_s", "must be longer than heartbeat_s, which is at least 1");
 
   auto worker = section("worker");
   worker.read("name", config.worker.name);
@@ -185,6 +195,8 @@ Config load_config(const std::string& path) {
   directory.read("code_ttl_s", d.code_ttl);
   directory.read("code_tries", d.code_tries);
   directory.read("code_resend_s", d.code_resend);
+  directory.read("codes_per_address", d.codes_per_address);
+  directory.read("failures_per_address", d.failures_per_address);
   directory.read("lookups_per_day", d.lookups_per_day);
   directory.read("token_ttl_h", d.token_ttl);
   directory.finish();

@@ -71,8 +71,10 @@ struct DirectoryConfig {
   std::string webhook_url, webhook_secret_file;
   std::chrono::seconds code_ttl{600};
   std::uint16_t code_tries = 5;
-  std::chrono::seconds code_resend{60};   // between two codes for one number; doubles with each
-  std::uint32_t lookups_per_day = 5'000;  // phone numbers one device may look up
+  std::chrono::seconds code_resend{60};       // between two codes for one number; doubles with each
+  RateConfig codes_per_address{0.2, 200};     // codes asked for from one client address, whatever the number
+  RateConfig failures_per_address{0.02, 30};  // wrong codes from one client address, whatever the number
+  std::uint32_t lookups_per_day = 5'000;      // phone numbers one device may look up
   std::chrono::hours token_ttl{24 * 365};
 };
 

@@ -3,11 +3,13 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
 
 #include "base/assert.h"
 #include "base/config.h"
+#include "base/utf8.h"
 
 namespace barid {
 
@@ -31,8 +33,12 @@ class JsonSink final : public spdlog::sinks::base_sink<std::mutex> {
                                    std::string_view(spdlog::level::to_string_view(msg.level).data(),
                                                     spdlog::level::to_string_view(msg.level).size()),
                                    process_);
-    for (char c : std::string_view(msg.payload.data(), msg.payload.size())) {
-      if (c == '"' || c == '\\') {
+    const std::string_view payload(msg.payload.data(), msg.payload.size());
+    const bool utf8 = is_valid_utf8(payload);
+    for (char c : payload) {
+      if (!utf8 && static_cast<unsigned char>(c) >= 0x80) {
+        line.push_back('?');  // JSON is UTF-8 or nothing
+      } else if (c == '"' || c == '\\') {
         line.push_back('\\');
         line.push_back(c);
       } else if (static_cast<unsigned char>(c) < 0x20) {
@@ -64,8 +70,21 @@ void init_log(const LogConfig& config, std::string_view process_name) {
 }
 
 std::string masked_phone(std::string_view phone) {
-  if (phone.size() < 9) return "•••";
-  return std::string(phone.substr(0, 5)) + "•••" + std::string(phone.substr(phone.size() - 2));
+  // Four digits stay hidden at least; what is no phone number (a client may send anything) is hidden whole.
+  constexpr std::size_t kTail = 2, kHidden = 4;
+  if (phone.size() < 9 || phone.find_first_not_of("+0123456789") != std::string_view::npos) return "•••";
+  return std::string(phone.substr(0, std::min<std::size_t>(5, phone.size() - kTail - kHidden))) + "•••" +
+         std::string(phone.substr(phone.size() - kTail));
+}
+
+std::string masked_url(std::string_view url) {
+  const auto scheme = url.find("://"), at = url.rfind('@');
+  if (scheme == std::string_view::npos || at == std::string_view::npos || at < scheme) return std::string(url);
+  const std::string_view login = url.substr(scheme + 3, at - scheme - 3);
+  const auto colon = login.find(':');
+  // A login without a colon is a token, so a secret too.
+  const std::string shown = colon == std::string_view::npos ? "" : std::string(login.substr(0, colon)) + ":";
+  return std::string(url.substr(0, scheme + 3)) + shown + "•••" + std::string(url.substr(at));
 }
 
 std::string hex_id(std::uint64_t id) { return fmt::format("{:016x}", id); }

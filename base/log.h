@@ -14,8 +14,11 @@ namespace barid {
 struct LogConfig;
 void init_log(const LogConfig& config, std::string_view process_name);
 
-// "+49151•••••23": enough for an operator to recognise a number that a user names, not enough to call it.
+// "+4915•••23": enough for an operator to recognise a number that a user names, not enough to call it.
 std::string masked_phone(std::string_view phone);
+
+// "nats://user:•••@host": a URL for messages and logs, without the password it may hold.
+std::string masked_url(std::string_view url);
 
 // The trace id of a message, the same in every process: "<device hex>-<seq>".
 std::string trace_id(MessageId id);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <iterator>
 #include <system_error>
 
 #include "base/assert.h"
@@ -62,8 +63,7 @@ bool Loop::post(std::function<void()> work) {
     posted_.push_back(std::move(work));
     if (posted_.size() > 1) return true;  // the wake-up is on its way
   }
-  const std::uint64_t one = 1;
-  [[maybe_unused]] auto put = ::write(wake_, &one, sizeof one);
+  wake();
   return true;
 }
 
@@ -73,7 +73,23 @@ void Loop::run_posted() {
     std::lock_guard lock(mutex_);
     work.swap(posted_);
   }
-  for (auto& item : work) item();
+  std::size_t begun = 0;
+  try {
+    while (begun < work.size()) work[begun++]();
+  } catch (...) {  // what is left runs when run() is called again
+    {
+      std::lock_guard lock(mutex_);
+      posted_.insert(posted_.begin(), std::make_move_iterator(work.begin() + static_cast<std::ptrdiff_t>(begun)),
+                     std::make_move_iterator(work.end()));
+    }
+    wake();
+    throw;
+  }
+}
+
+void Loop::wake() {
+  const std::uint64_t one = 1;
+  [[maybe_unused]] auto put = ::write(wake_, &one, sizeof one);
 }
 
 void Loop::every(milliseconds interval, std::function<void()> work) {
@@ -109,8 +125,7 @@ void Loop::run() {
     for (std::size_t i = 0; i < timers_.size(); ++i) {
       if (timers_[i].due > now_) continue;
       timers_[i].due = now_ + timers_[i].interval;
-      const auto work = timers_[i].work;
-      work();
+      timers_[i].work();
     }
     for (std::size_t i = 0; i < turn_end_.size(); ++i) turn_end_[i]();
   }
@@ -122,8 +137,7 @@ void Loop::stop() {
     std::lock_guard lock(mutex_);
     stop_ = true;
   }
-  const std::uint64_t one = 1;
-  [[maybe_unused]] auto put = ::write(wake_, &one, sizeof one);
+  wake();
 }
 
 }  // namespace barid

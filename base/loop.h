@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -58,12 +59,13 @@ class Loop final : public FdWatcher {
   };
   int wait_ms() const;
   void run_posted();
+  void wake();
 
   int epoll_ = -1, wake_ = -1;
   std::uint32_t generation_ = 0;
   std::unordered_map<int, Watched> watched_;
-  std::vector<Timer> timers_;
-  std::vector<std::function<void()>> turn_end_;
+  std::deque<Timer> timers_;  // deques: callbacks may add more while they run
+  std::deque<std::function<void()>> turn_end_;
   TimePoint now_ = steady_now();
   bool running_ = false;
 

@@ -113,7 +113,7 @@ Control::Control(const NatsConfig& config, const std::string& name, std::chrono:
     std::this_thread::sleep_for(milliseconds(100));
     status = natsConnection_Connect(&raw, options.get());
   }
-  check(status, "cannot reach nats-server at " + config.url);
+  check(status, "cannot reach nats-server at " + masked_url(config.url));
   impl_->connection.reset(raw);
   jsOptions js_options;
   jsOptions_Init(&js_options);

@@ -139,7 +139,8 @@ Lane::~Lane() = default;
 
 bool Lane::add(const envelope::Envelope& envelope, Tag tag) {
   Open& open = impl_->open;
-  if (open.arena.size() + envelope.frame.size() > limits::kOpenBatchBytesMax) return false;
+  if (impl_->when_full == WhenFull::refuse && open.arena.size() + envelope.frame.size() > limits::kOpenBatchBytesMax)
+    return false;
   open.frames.emplace_back(open.arena.size(), envelope.frame.size());
   open.arena.append(envelope.frame);
   open.envelopes.push_back(envelope);

@@ -216,7 +216,7 @@ NatsLink::NatsLink(FdWatcher& loop, const NatsConfig& config, const std::string&
     std::this_thread::sleep_for(milliseconds(100));
     status = natsConnection_Connect(&raw, o);
   }
-  check(status, "cannot reach nats-server at " + config.url);
+  check(status, "cannot reach nats-server at " + masked_url(config.url));
   impl_->connection.reset(raw);
   impl_->connected = true;
   impl_->inbox = "_BARID." + hex_id(crypto::random_u64()) + ".";

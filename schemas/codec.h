@@ -49,13 +49,20 @@ inline std::string_view view(capnp::Data::Reader d) { return {reinterpret_cast<c
 inline std::string_view view(capnp::Text::Reader t) { return {t.begin(), t.size()}; }
 inline capnp::Text::Reader text(const std::string& s) { return capnp::Text::Reader(s.c_str(), s.size()); }
 
-// Reads one packed message. Throws kj::Exception on anything malformed or too large.
+// Reads one packed message. Throws kj::Exception on anything malformed or too large. Unpacks everything before anything
+// is read: Cap'n Proto's own PackedMessageReader reads on in its destructor, and writes what it finds wrong there to
+// standard error, a line for each hostile frame.
 template <class Root, class Use>
 void read_packed(std::string_view payload, Use&& use) {
-  kj::ArrayInputStream input(bytes(payload));
-  capnp::PackedMessageReader reader(input, bounded(), read_scratch());
-  use(reader.getRoot<Root>());
-  KJ_REQUIRE(input.tryGetReadBuffer().size() == 0, "bytes after the message");
+  const auto packed = bytes(payload);
+  const std::size_t size = capnp::computeUnpackedSizeInWords(packed);
+  KJ_REQUIRE(size <= kScratchWords, "the message is too large");
+  auto words = read_scratch().slice(0, size);
+  kj::ArrayInputStream input(packed);
+  capnp::_::PackedInputStream(input).read(words.begin(), size * sizeof(capnp::word));
+  capnp::FlatArrayMessageReader reader(words, bounded());
+  KJ_REQUIRE(reader.getEnd() == words.end(), "bytes after the message");
+  use(reader.template getRoot<Root>());
 }
 
 class StringOutput final : public kj::BufferedOutputStream {

@@ -88,7 +88,7 @@ Result<std::string, Errc> encode(const Content& content) {
   if (!all_utf8(content)) return fail(Errc::invalid_text);
   if (const auto* l = std::get_if<Location>(&content); l != nullptr && !on_earth(*l))
     return fail(Errc::invalid_coordinates);
-  capnp::MallocMessageBuilder message;
+  capnp::MallocMessageBuilder message(codec::build_scratch());  // one segment: without far pointers
   auto b = message.initRoot<schema::Content>();
   if (const auto* t = std::get_if<Text>(&content)) {
     b.setText(text(t->text));
@@ -120,6 +120,9 @@ Result<std::string, Errc> encode(const Content& content) {
     auto phones = contact.initPhones(static_cast<unsigned>(c.phones.size()));
     for (unsigned i = 0; i < c.phones.size(); ++i) phones.set(i, text(c.phones[i]));
   }
+  // What packs well (a thumbnail of zeros) must be readable too: within what a reader unpacks, and reads twice.
+  constexpr std::size_t kReadTwiceWords = 16;
+  if (message.sizeInWords() + kReadTwiceWords > codec::kScratchWords) return fail(Errc::too_large);
   std::string out;
   codec::StringOutput output(out);
   capnp::writePackedMessage(output, message);

@@ -329,6 +329,19 @@ std::optional<RawFrame> split(std::string_view bytes) {
                   bytes.substr(limits::kFrameHeaderBytes, length), limits::kFrameHeaderBytes + length};
 }
 
+std::uint64_t peek_number(const RawFrame& frame) {
+  std::uint64_t number = 0;
+  try {
+    if (frame.type == FrameType::send)
+      codec::read_packed<schema::Send>(frame.payload, [&](auto reader) { number = reader.getSeq(); });
+    if (frame.type == FrameType::request)
+      codec::read_packed<schema::Request>(frame.payload, [&](auto reader) { number = reader.getId(); });
+  } catch (const kj::Exception&) {
+    return 0;
+  }
+  return number;
+}
+
 Result<Frame, Code> decode(const RawFrame& frame) {
   if (frame.version != limits::kProtocolVersion) return fail(Code::unsupported_version);
   try {

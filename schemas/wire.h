@@ -254,6 +254,9 @@ struct RawFrame {
 };
 std::optional<RawFrame> split(std::string_view bytes);
 
+// The seq of a Send or the id of a Request that decode() refused, so that the answer can name it. 0: not to be had.
+std::uint64_t peek_number(const RawFrame& frame);
+
 // Errors: malformed, invalid_text, content_too_large, unsupported_version, unknown_frame.
 Result<Frame, Code> decode(const RawFrame& frame);
 

@@ -130,6 +130,21 @@ TEST(Hostile, ZeroRunsCannotUnpackToMoreThanTheLimit) {
   }
 }
 
+TEST(Hostile, NothingThatAPeerSendsIsWrittenToStandardError) {
+  // More segments than there are bytes, and a run across the end: Cap'n Proto's own stream reader complains aloud.
+  std::vector<std::uint64_t> words(300);
+  words[0] = 2 | 3ULL << 32;
+  words[1] = 4 | 5ULL << 32;
+  words[2] = 0x0000'0001'0000'0000;
+  const std::string payload = pack(words);
+  testing::internal::CaptureStderr();
+  for (std::size_t size = 0; size <= payload.size(); ++size) {
+    const auto frame = decode_payload(FrameType::send, std::string_view(payload).substr(0, size));
+    EXPECT_FALSE(frame.has_value());
+  }
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
 TEST(Hostile, AListOfElementsWithoutSizeCostsNothing) {
   // Response.contacts (union member 3) and .devices (6): an inline-composite list of zero-word structs.
   for (const std::uint64_t member : {3ULL, 6ULL})

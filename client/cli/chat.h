@@ -1,0 +1,44 @@
+// What the full-screen chat and its plain-line form share: a conversation, its commands, and sending. Owned
+// by run_chat, main thread.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "client/cli/call.h"
+#include "client/core/client.h"
+
+namespace barid::cli {
+
+class Conversation {
+ public:
+  Conversation(client::SqliteStore& store, client::Client& client, client::Peer peer);
+
+  struct Said {
+    std::string notice;             // one line to show; empty: nothing
+    std::vector<std::string> help;  // lines to show instead
+    bool quit = false;
+  };
+  Said say(const std::string& line);       // a text to send, or a /command
+  std::vector<client::Message> changes();  // of this conversation since the last call; others become other_news()
+  std::string other_news();                // "Carol: 2 new", once
+  void mark_read();
+  client::Peer peer();
+  std::string link_text() const;
+  bool link_good() const;
+
+ private:
+  Said command(const std::string& line);
+  void send(const std::string& content);
+
+  client::SqliteStore& store_;
+  client::Client& client_;
+  client::PeerId peer_;
+  client::Cursor cursor_;
+  std::string news_;
+};
+
+Exit chat_in_lines(Conversation& conversation, client::SqliteStore& store, client::Client& client);
+
+}  // namespace barid::cli

@@ -1,0 +1,20 @@
+// From what a person names (text, a file, a URL, coordinates) to the content of a message. Reads files;
+// throws Failure with a sentence that says what is wrong.
+#pragma once
+
+#include <string>
+
+#include "schemas/content.h"
+
+namespace barid::cli {
+
+std::string encode_or_fail(const content::Content& content);
+content::Content text_content(std::string text);
+// A text file's content as text if it is UTF-8 and fits; else a document by reference: name, size, SHA-256,
+// type.
+content::Content file_content(const std::string& path);
+content::Content media_content(content::MediaKind kind, const std::string& url, const std::string& caption);
+content::Content location_content(const std::string& lat_lon, const std::string& place);
+content::Content card_content(const std::string& name, const std::string& phone);
+
+}  // namespace barid::cli

@@ -1,0 +1,120 @@
+// Everything that a device remembers, in one SQLite file (WAL): the Store of its session, and the address
+// book, history and outbox that people look at. Several processes may have the file open; only the holder of
+// the session lock (session_lock.h) may use the Store verbs. One object, one thread. Throws SqliteError.
+#pragma once
+
+#include <functional>
+
+#include "client/core/sqlite.h"
+#include "client/core/store.h"
+
+namespace barid::client {
+
+class SqliteStore final : public Store {
+ public:
+  enum class PeerErrc { name_taken, phone_taken, not_found };
+
+  // Opens or creates `directory`/barid.db; ":memory:" for a store without a file. Files are readable by the
+  // owner only.
+  explicit SqliteStore(const std::string& directory);
+
+  // --- Store: what the session needs
+  void begin(Durability durability) override;
+  void commit() override;
+  void rollback() noexcept override;
+  Account account() override;
+  void set_session_no(SessionNo number) override;
+  void offer_again(std::uint64_t incarnation) override;
+  std::size_t address_messages(std::size_t copies_max) override;
+  std::vector<Peer> peers_to_resolve(std::size_t max) override;
+  void resolved(PeerId peer, UserId user) override;
+  void set_devices(UserId user, const std::vector<wire::Address>& devices) override;
+  void unresolvable(PeerId peer, wire::Code reason, WallMs at) override;
+  std::size_t address_reads(std::size_t copies_max, WallMs at) override;
+  std::vector<Copy> pending(std::uint64_t from_seq, std::size_t max) override;
+  std::optional<Copy> copy(std::uint64_t seq) override;
+  void sent(const std::vector<Copy>& copies) override;
+  void accepted(const std::vector<SeqRange>& ranges, WallMs at) override;
+  void fail(std::uint64_t seq, wire::Code reason, WallMs at) override;
+  void receipt(const wire::Receipt& receipt) override;
+  void gone(std::uint64_t seq, WallMs at) override;
+  std::vector<UserId> users_of_gone(std::size_t max) override;
+  std::uint64_t readdress(UserId user, WallMs at) override;
+  bool take(const wire::Deliver& deliver, WallMs at) override;
+
+  // --- the account. Each of the verbs below is a transaction of its own unless one is open.
+  bool has_account();
+  void save_account(const Account& account);  // a new registration: old ties (incarnation, tokens) are replaced
+  void set_server(const std::string& server, const std::string& tls_ca);
+
+  // --- the address book
+  std::vector<Peer> peers();
+  std::optional<Peer> peer(PeerId id);
+  std::optional<Peer> find_peer(std::string_view name_phone_or_user);  // a name, +49…, or user:<16 hex digits>
+  Peer ensure_phone(const std::string& phone);
+  Result<Peer, PeerErrc> add_contact(const std::string& name, const std::string& phone);
+  void learn(PeerId peer, const wire::Contact& found);  // the answer of a lookup
+  bool remove_contact(PeerId id);                       // its name; the row stays while there is history
+  void set_blocked(PeerId id, bool blocked);
+
+  // --- history
+  MessageRow enqueue(PeerId to, std::string content, WallMs at);
+  std::size_t mark_read(PeerId peer, WallMs at);
+  std::optional<Message> message(MessageRow id);
+  std::vector<Message> history(PeerId peer, std::size_t limit,
+                               MessageRow before = MessageRow(INT64_MAX));  // oldest first
+  std::vector<Message> changed_since(Cursor after, std::size_t limit);      // by revision, then id
+  Revision revision();                                                      // the newest
+  std::vector<Message> outbox(std::size_t limit);                           // outgoing, neither delivered nor failed
+  struct Counts {
+    std::int64_t contacts, messages, waiting, unread;
+  };
+  Counts counts();
+  std::vector<Message> not_listened(std::size_t limit);  // incoming that no `listen` has printed
+  void set_listened(MessageRow last);
+
+  // --- requests of processes that do not hold the session: frames in, frames out
+  std::int64_t post_call(std::string_view request_frame, WallMs at);
+  std::vector<std::pair<std::int64_t, std::string>> open_calls(std::size_t max, WallMs not_before);
+  void answer_call(std::int64_t id, std::string_view response_frame);
+  std::optional<std::string> take_answer(std::int64_t id);  // removes it
+  void drop_call(std::int64_t id);
+
+  std::int64_t data_version();  // changes when another process has committed
+  // Called after each commit, so that other processes look at once (nudge.h).
+  void on_commit(std::function<void()> hook) { hook_ = std::move(hook); }
+
+  static constexpr std::size_t kCallsOpenMax = 64;
+
+ private:
+  friend class Scope;
+  void migrate();
+  Revision touch();  // the revision of this transaction
+  std::int64_t peer_of_user(UserId user);
+  void refresh(std::int64_t message, wire::Code reason,
+               std::int64_t at_ms);  // its state, from those of its copies
+  std::uint64_t next_seq();
+  bool first_time(DeviceId device, std::uint64_t seq);
+  std::size_t address_reads_of(const wire::Address& to, std::int64_t peer, WallMs at);
+
+  Sqlite db_;
+  std::function<void()> hook_;
+  bool open_ = false;
+  Revision touched_;
+};
+
+// Joins the open transaction, or is one.
+class Scope {
+ public:
+  explicit Scope(SqliteStore& store, Store::Durability durability = Store::Durability::durable);
+  ~Scope();
+  Scope(const Scope&) = delete;
+  Scope& operator=(const Scope&) = delete;
+  void commit();
+
+ private:
+  SqliteStore& store_;
+  bool mine_;
+};
+
+}  // namespace barid::client

@@ -1,0 +1,71 @@
+// What a Session needs to remember, as verbs. Owned by the shell, used on the session's thread. Every verb
+// runs inside a transaction of the caller (Transaction below) and is undone if that is not committed; after a
+// durable commit nothing is lost by a crash or a power cut. Implementations throw on environment failures
+// (disk full, corrupt file).
+#pragma once
+
+#include "client/core/types.h"
+
+namespace barid::client {
+
+class Store {
+ public:
+  enum class Durability { relaxed, durable };  // relaxed: a power cut may undo it, a crash may not
+  static constexpr int kMovesMax = 3;          // times one copy is given another device before it fails
+
+  virtual ~Store() = default;
+  virtual void begin(Durability durability) = 0;
+  virtual void commit() = 0;
+  virtual void rollback() noexcept = 0;
+
+  virtual Account account() = 0;
+  virtual void set_session_no(SessionNo number) = 0;
+  // The broker's streams are not those that we knew: every message not yet delivered is to be sent again.
+  virtual void offer_again(std::uint64_t incarnation) = 0;
+
+  // Outgoing messages become copies, one per device of the recipient, when those devices are known.
+  virtual std::size_t address_messages(std::size_t copies_max) = 0;  // in the order they were written; copies made
+  virtual std::vector<Peer> peers_to_resolve(std::size_t max) = 0;   // somebody waits for their devices
+  virtual void resolved(PeerId peer, UserId user) = 0;               // the directory knows that phone number
+  virtual void set_devices(UserId user, const std::vector<wire::Address>& devices) = 0;
+  virtual void unresolvable(PeerId peer, wire::Code reason, WallMs at) = 0;  // what waits for it fails
+  virtual std::size_t address_reads(std::size_t copies_max, WallMs at) = 0;
+
+  virtual std::vector<Copy> pending(std::uint64_t from_seq, std::size_t max) = 0;  // to be sent, by seq
+  virtual std::optional<Copy> copy(std::uint64_t seq) = 0;                         // pending or not
+  virtual void sent(const std::vector<Copy>& copies) = 0;
+  virtual void accepted(const std::vector<SeqRange>& ranges, WallMs at) = 0;
+  virtual void fail(std::uint64_t seq, wire::Code reason, WallMs at) = 0;
+  // Moves the states of copies addressed to that user forward; all others stay as they are. Failed because
+  // the recipient's device is gone: as gone().
+  virtual void receipt(const wire::Receipt& receipt) = 0;
+  // Its device no longer exists: waits for readdress(), or fails if it has moved too often.
+  virtual void gone(std::uint64_t seq, WallMs at) = 0;
+  virtual std::vector<UserId> users_of_gone(std::size_t max) = 0;
+  // After set_devices: gives gone copies of that user another device. Returns the lowest seq that is pending
+  // again, 0 if none. Copies for which there is no other device fail.
+  virtual std::uint64_t readdress(UserId user, WallMs at) = 0;
+
+  // False: already here (exact, by sender device and seq).
+  virtual bool take(const wire::Deliver& deliver, WallMs at) = 0;
+};
+
+class Transaction {
+ public:
+  Transaction(Store& store, Store::Durability durability) : store_(store) { store_.begin(durability); }
+  ~Transaction() {
+    if (!done_) store_.rollback();
+  }
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  void commit() {
+    store_.commit();
+    done_ = true;
+  }
+
+ private:
+  Store& store_;
+  bool done_ = false;
+};
+
+}  // namespace barid::client

@@ -1,0 +1,84 @@
+// The words of the client: account, peer, message, copy and the states a message goes through. Plain data,
+// any thread.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/crypto.h"
+#include "base/id.h"
+#include "schemas/wire.h"
+
+namespace barid::client {
+
+using PeerId = Id<struct PeerTag, std::int64_t>;            // a row of this device's address book
+using MessageRow = Id<struct MessageRowTag, std::int64_t>;  // a row of this device's history, growing with time
+using Revision = Id<struct RevisionTag, std::int64_t>;      // of the store: every change of a message gets a higher one
+
+// Up to where the changes of the store have been looked at.
+struct Cursor {
+  Revision revision;
+  MessageRow row;
+};
+
+// Time as the shell tells it: steady for waiting, wall for what people see.
+struct Now {
+  TimePoint steady;
+  WallMs wall;
+};
+
+// The order is the rule: a message only ever moves to a higher state. So failed is final, unless proof
+// arrives that the message was delivered after all; delivered never becomes failed.
+enum class State : std::uint8_t { queued, sent, accepted, failed, delivered, read };
+std::string_view name_of(State state);
+
+struct Account {
+  std::string phone, name;  // E.164; what this device is called
+  std::string server,
+      tls_ca;               // tcp:// tls:// ws:// wss://; file of trusted certificates, empty: the system's
+  crypto::SecretKey key{};  // of this device
+  std::string token;        // from the directory, opaque
+  UserId user;
+  DeviceId device;
+  SessionNo session_no;           // the last one used
+  std::uint64_t incarnation = 0;  // of the broker's streams, as last seen
+};
+
+struct Peer {
+  PeerId id;
+  UserId user;        // 0: not looked up yet
+  std::string phone;  // empty: they wrote to us and we know no number
+  std::string name;   // empty: not a contact
+  bool blocked = false;
+};
+
+struct Message {
+  MessageRow id;
+  PeerId peer;
+  bool incoming = false;
+  DeviceId from_device;   // incoming
+  std::uint64_t seq = 0;  // incoming: the sender's number; outgoing: the first copy's, 0 while it has none
+  std::string content;    // schemas/content.h decodes it
+  State state = State::queued;
+  wire::Code reason = wire::Code::none;                         // state failed
+  std::int64_t created_ms = 0;                                  // by the sender's clock
+  std::int64_t accepted_ms = 0, delivered_ms = 0, read_ms = 0;  // 0: not yet
+  Revision revision;
+};
+
+// What is numbered and sent: one message for one device, or the news that messages of one device were read.
+struct Copy {
+  std::uint64_t seq = 0;
+  MessageRow message;  // 0 for kind read
+  wire::SendKind kind = wire::SendKind::message;
+  wire::Address to;
+  std::int64_t created_ms = 0;
+  std::string content;
+  std::vector<SeqRange> ranges;
+};
+
+}  // namespace barid::client

@@ -1,0 +1,233 @@
+#include "edge/edge_app.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <future>
+
+#include "base/log.h"
+#include "broker/topology.h"
+
+namespace barid::edge {
+namespace {
+
+constexpr milliseconds kRetry{1'000};
+constexpr seconds kConnectPatience{2};
+
+sigset_t stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+template <std::size_t N>
+bool read_key(const std::optional<broker::KvEntry>& entry, std::array<std::uint8_t, N>& out) {
+  std::string bytes;
+  if (!entry || !crypto::from_hex(entry->value, bytes) || bytes.size() != N) return false;
+  std::memcpy(out.data(), bytes.data(), N);
+  return true;
+}
+
+}  // namespace
+
+EdgeApp::EdgeApp(Config config) : config_(std::move(config)), gate_(config_.edge) {}
+EdgeApp::~EdgeApp() = default;
+
+int EdgeApp::run() {
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  raise_descriptor_limit();
+  const auto& listeners = config_.edge.listeners;
+  if (listeners.empty()) throw std::runtime_error("the configuration has no [[edge.listeners]]: nothing to listen on");
+  for (const ListenerConfig& listener : listeners) prove_port_free(listener);
+  if (std::any_of(listeners.begin(), listeners.end(), [](const auto& l) { return l.tls; }))
+    tls_ = std::make_unique<TlsContext>(config_.edge.tls_certificate_file, config_.edge.tls_key_file);
+  observe_ = std::make_unique<Observe>("barid-edge", config_.edge.observe_port, [this] { return missing(); });
+  metrics_ = std::make_unique<EdgeMetrics>(*observe_);
+
+  if (connect_control() && read_meta()) {
+    start_reactors();
+    if (!failed_) watch();
+    while (!failed_ && !stop_wanted(kRetry)) {
+    }
+  }
+  spdlog::info("stopping");
+  stop_reactors();
+  observe_.reset();  // its thread asks control_
+  control_.reset();
+  return failed_ ? 1 : 0;
+}
+
+bool EdgeApp::stop_wanted(milliseconds wait) {
+  const sigset_t signals = stop_signals();
+  timespec patience{};
+  patience.tv_sec = wait.count() / 1000;
+  patience.tv_nsec = (wait.count() % 1000) * 1'000'000;
+  return sigtimedwait(&signals, nullptr, &patience) > 0;
+}
+
+bool EdgeApp::connect_control() {
+  while (true) {
+    try {
+      control_ = std::make_unique<broker::Control>(config_.nats, config_.edge.name, kConnectPatience);
+      control_ready_ = true;
+      return true;
+    } catch (const std::exception& error) {
+      spdlog::warn("waiting for the broker at {}: {}", config_.nats.url, error.what());
+    }
+    if (stop_wanted(kRetry)) return false;
+  }
+}
+
+bool EdgeApp::read_meta() {
+  while (true) {
+    try {
+      const auto partitions = control_->get(broker::kMetaBucket, broker::kMetaPartitions);
+      const auto incarnation = control_->get(broker::kMetaBucket, broker::kMetaIncarnation);
+      const int count = partitions ? std::atoi(partitions->value.c_str()) : 0;
+      if (count < 1 || count > 65'535 || (count & (count - 1)) != 0) {
+        spdlog::warn("waiting for the topology: {}/{} is not there yet", broker::kMetaBucket, broker::kMetaPartitions);
+      } else if (!incarnation || !parse_hex_id(incarnation->value, meta_.incarnation)) {
+        spdlog::warn("waiting for the topology: {}/{} is not there yet", broker::kMetaBucket, broker::kMetaIncarnation);
+      } else if (!read_key(control_->get(broker::kMetaBucket, broker::kMetaDirectoryKey), meta_.directory_key) ||
+                 !read_key(control_->get(broker::kMetaBucket, broker::kMetaAddressKey), meta_.address_key)) {
+        spdlog::warn("waiting for the keys in {}: has a directory worker started?", broker::kMetaBucket);
+      } else {
+        meta_.partitions = static_cast<std::uint16_t>(count);
+        if (count != config_.nats.partitions)
+          spdlog::warn("the topology has {} partitions, the configuration says {}: the topology counts", count,
+                       config_.nats.partitions);
+        {
+          const std::lock_guard lock(mutex_);
+          owned_.assign(meta_.partitions, false);
+        }
+        meta_ready_ = true;
+        return true;
+      }
+    } catch (const std::exception& error) {
+      spdlog::warn("waiting for the topology: {}", error.what());
+    }
+    if (stop_wanted(kRetry)) return false;
+  }
+}
+
+void EdgeApp::start_reactors() {
+  auto& listeners = config_.edge.listeners;
+  std::vector<std::vector<int>> sockets(config_.edge.threads);
+  for (auto& mine : sockets)
+    for (ListenerConfig& listener : listeners) {
+      mine.push_back(listen_on(listener));
+      listener.port = port_of(mine.back());  // port 0 became one that all reactors share
+    }
+  reactors_.resize(config_.edge.threads, nullptr);
+  for (std::size_t i = 0; i < sockets.size(); ++i) {
+    std::promise<void> started;
+    auto ready = started.get_future();
+    threads_.emplace_back([this, i, mine = std::move(sockets[i]), started = std::move(started)]() mutable {
+      try {
+        Reactor reactor({config_, meta_, gate_, *metrics_, tls_.get()}, static_cast<int>(i), std::move(mine));
+        {
+          const std::lock_guard lock(mutex_);
+          reactors_[i] = &reactor;
+        }
+        spdlog::info("reactor {} runs on {}", i, reactor.engine_name());
+        started.set_value();
+        reactor.run();
+        const std::lock_guard lock(mutex_);
+        reactors_[i] = nullptr;
+      } catch (const std::exception& error) {
+        spdlog::critical("reactor {} failed: {}", i, error.what());
+        const std::lock_guard lock(mutex_);
+        const bool starting = reactors_[i] == nullptr;
+        reactors_[i] = nullptr;
+        failed_ = true;
+        if (starting) started.set_value();
+      }
+    });
+    ready.wait();
+  }
+  for (const ListenerConfig& listener : listeners)
+    spdlog::info("listening on {}:{} ({}{}{})", listener.address, listener.port, listener.kind,
+                 listener.tls ? ", TLS" : "", listener.proxy_protocol ? ", PROXY protocol" : "");
+}
+
+void EdgeApp::watch() {
+  control_->watch(broker::kOwnersBucket, [this](const broker::KvEntry& entry) { on_owner(entry); });
+  control_->watch(broker::kRevokedBucket, [this](const broker::KvEntry& entry) { on_revoked(entry); });
+}
+
+void EdgeApp::on_owner(const broker::KvEntry& entry) {
+  if (entry.key.empty()) return;
+  Partition partition;
+  try {
+    partition = broker::partition_of_owner_key(entry.key);
+  } catch (const broker::Error& error) {
+    spdlog::warn("{}: {}", broker::kOwnersBucket, error.what());
+    return;
+  }
+  Owner owner;
+  const bool gone = entry.deleted || !parse_owner(entry.value, owner) || owner.endpoint.empty();
+  {
+    const std::lock_guard lock(mutex_);
+    if (partition.value < owned_.size()) owned_[partition.value] = !gone;
+  }
+  if (gone) {
+    spdlog::warn("partition {} has no owner", partition.value);
+    post_to_all([partition](Reactor& reactor) { reactor.lose_owner(partition); });
+  } else {
+    spdlog::info("partition {}: owner at {}, epoch {}", partition.value, owner.endpoint, owner.epoch.value);
+    post_to_all([partition, owner](Reactor& reactor) { reactor.set_owner(partition, owner); });
+  }
+}
+
+void EdgeApp::on_revoked(const broker::KvEntry& entry) {
+  if (entry.key.empty()) {  // every revocation is known now: logins can be judged
+    post_to_all([](Reactor& reactor) { reactor.start_listening(); });
+    const std::lock_guard lock(mutex_);
+    listening_ = true;
+    return;
+  }
+  DeviceId device;
+  if (!parse_hex_id(entry.key, device.value)) return;
+  post_to_all([device, revoked = !entry.deleted](Reactor& reactor) { reactor.set_revoked(device, revoked); });
+}
+
+// The queues are bounded: a full one makes the watch wait, not forget.
+void EdgeApp::post_to_all(const std::function<void(Reactor&)>& work) {
+  for (std::size_t i = 0;; ++i) {
+    std::unique_lock lock(mutex_);
+    if (i >= reactors_.size()) return;
+    while (!stopping_ && reactors_[i] != nullptr && !reactors_[i]->post(work)) {
+      lock.unlock();
+      std::this_thread::sleep_for(milliseconds(1));
+      lock.lock();
+    }
+  }
+}
+
+void EdgeApp::stop_reactors() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+    for (Reactor* reactor : reactors_)
+      if (reactor != nullptr) reactor->stop();
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+std::string EdgeApp::missing() {
+  if (!control_ready_ || !control_->connected()) return "the broker is not connected";
+  if (!meta_ready_) return "the topology is not there yet";
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return "stopping";
+  if (!listening_) return "revocations are being read";
+  for (std::size_t p = 0; p < owned_.size(); ++p)
+    if (!owned_[p]) return "partition " + std::to_string(p) + " has no owner";
+  return {};
+}
+
+}  // namespace barid::edge

@@ -1,0 +1,273 @@
+#include "workers/delivery/owned.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+
+#include "base/assert.h"
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/partition.h"
+#include "broker/topology.h"
+#include "workers/delivery/lease.h"
+
+namespace barid::delivery {
+
+using broker::Lane;
+using broker::Message;
+using broker::NatsLink;
+
+namespace {
+
+constexpr std::uint16_t kShardsPerSweep = 4;
+
+CoreConfig core_config(Partition partition, const Config& config) {
+  CoreConfig core;
+  core.partition = partition;
+  core.window_letters = limits::kDeliverWindow;
+  core.window_bytes = limits::kDeliverWindowBytes;
+  core.hands_max = Lease::kHandsMax;
+  core.ack_deadline = config.worker.ack_deadline;
+  core.delivery_attempts = config.messages.delivery_attempts;
+  core.receipt_ttl = config.messages.ttl;
+  return core;
+}
+
+struct AckMeta {
+  std::uint64_t delivered = 0, stream_seq = 0, consumer_seq = 0;
+};
+
+std::uint64_t number(std::string_view text) {
+  std::uint64_t value = 0;
+  std::from_chars(text.data(), text.data() + text.size(), value);
+  return value;
+}
+
+// $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>; two tokens more before the
+// stream when there is a domain. (NATS ADR-15.)
+AckMeta read_ack_subject(std::string_view subject) {
+  std::array<std::string_view, 12> tokens{};
+  std::size_t count = 0;
+  while (count < tokens.size()) {
+    const auto dot = subject.find('.');
+    tokens[count++] = subject.substr(0, dot);
+    if (dot == std::string_view::npos) break;
+    subject.remove_prefix(dot + 1);
+  }
+  const std::size_t shift = count > 9 ? 2 : 0;
+  return {number(tokens[4 + shift]), number(tokens[5 + shift]), number(tokens[6 + shift])};
+}
+
+}  // namespace
+
+Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Directory& directory, NatsLink& link,
+             Edges& edges, Doubt doubt)
+    : partition_(partition),
+      epoch_(epoch),
+      config_(config),
+      link_(link),
+      edges_(edges),
+      on_doubt_(std::move(doubt)),
+      core_(core_config(partition, config), directory, *this),
+      deliver_subject_(link.new_inbox()) {
+  for (std::uint16_t p = 0; p < config.nats.partitions; ++p)
+    receipt_lanes_.push_back(std::make_unique<Lane>(
+        link, broker::ingress_subject(Partition(p)), crypto::random_u64(),
+        Lane::Callbacks{
+            [this](const std::vector<Tag>& tags, StreamSeq) {
+              for (const Tag tag : tags) core_.on_receipt_durable(tag);
+            },
+            [this](const std::vector<Tag>&, const std::string& why) { this->doubt("receipt refused: " + why); }},
+        Lane::WhenFull::keep_trying));
+}
+
+Owned::~Owned() {
+  if (subscription_ != 0) link_.unsubscribe(subscription_);
+}
+
+void Owned::doubt(const std::string& why) {
+  if (!doubted_) on_doubt_(why);
+  doubted_ = true;
+}
+
+// ---- consuming ----------------------------------------------------------------------------------------------------
+
+bool Owned::all_edges_announced() const {
+  bool any = false;
+  for (EdgeRef ref = 0; ref < edges_.size(); ++ref) {
+    const Edges::Edge& edge = edges_.at(ref);
+    if (edge.gone) continue;
+    any = true;
+    bool here = false;
+    for (const auto& announced : edge.announced)
+      here = here || (announced.partition == partition_ && announced.epoch == epoch_);
+    if (!here) return false;
+  }
+  return any;
+}
+
+void Owned::start() {
+  start_by_ = TimePoint::max();
+  subscription_ = link_.subscribe(deliver_subject_, [this](const Message& message) { on_message(message); });
+  SPDLOG_INFO("partition {}: consuming, epoch {}, {} sessions known", partition_.value, epoch_.value, core_.sessions());
+}
+
+void Owned::on_message(const Message& message) {
+  if (doubted_) return;
+  const AckMeta meta = read_ack_subject(message.reply);
+  if (meta.delivered != 1 || meta.consumer_seq != next_delivery_)
+    return doubt(
+        fmt::format("delivery {} (attempt {}) where {} was due", meta.consumer_seq, meta.delivered, next_delivery_));
+  ++next_delivery_;
+  const StreamSeq seq(meta.stream_seq);
+  ack_subjects_.emplace(seq, std::string(message.reply));
+  auto batch = Batch::decode(message.payload);
+  if (batch)
+    core_.on_batch(seq, std::move(*batch), steady_now(), wall_now());
+  else
+    core_.on_unreadable_batch(seq, message.payload);
+}
+
+void Owned::acknowledge(StreamSeq ingress) {
+  auto node = ack_subjects_.extract(ingress);
+  BARID_ASSERT(!node.empty());
+  link_.publish(node.mapped(), "");
+}
+
+// ---- to devices ---------------------------------------------------------------------------------------------------
+
+void Owned::deliver(EdgeRef edge, ConnId conn, std::string_view frame) {
+  edges_.deliver(edge, partition_, epoch_, conn, frame);
+}
+
+void Owned::kick(EdgeRef edge, ConnId conn, wire::Code code) { edges_.kick(edge, partition_, epoch_, conn, code); }
+
+// ---- to streams ---------------------------------------------------------------------------------------------------
+
+void Owned::publish_receipt(const Envelope& receipt, Tag tag) {
+  const Partition to = partition_of(receipt.to_user, config_.nats.partitions);
+  BARID_ASSERT(receipt_lanes_[to.value]->add(receipt, tag));
+}
+
+Owned::ParkLane& Owned::park_lane(const Address& to) {
+  ParkLane& park = park_lanes_[to.device];
+  if (park.lane) return park;
+  const std::uint16_t shard = broker::inbox_shard(to.device, config_.nats.inbox_shards);
+  park.lane = std::make_unique<Lane>(
+      link_, broker::inbox_subject(shard, partition_, to.user, to.device), crypto::random_u64(),
+      Lane::Callbacks{
+          [this, to](const std::vector<Tag>& tags, StreamSeq seq) { core_.on_parked(to, tags, seq); },
+          [this, to](const std::vector<Tag>& tags, const std::string&) { core_.on_park_refused(to, tags); }},
+      Lane::WhenFull::keep_trying);
+  return park;
+}
+
+void Owned::park(const Address& to, const Envelope& letter, Tag tag) {
+  ParkLane& park = park_lane(to);
+  BARID_ASSERT(park.lane->add(letter, tag));
+  if (!park.dirty) dirty_parks_.push_back(to.device);
+  park.dirty = true;
+}
+
+void Owned::bury(const Envelope& letter, wire::Code reason, Tag tag) {
+  auto& lane = dead_lanes_[reason];
+  if (!lane)
+    lane = std::make_unique<Lane>(link_, broker::dead_subject(wire::name_of(reason)), crypto::random_u64(),
+                                  Lane::Callbacks{[this](const std::vector<Tag>& tags, StreamSeq) {
+                                                    for (const Tag t : tags) core_.on_buried(t);
+                                                  },
+                                                  [this](const std::vector<Tag>&, const std::string& why) {
+                                                    doubt("dead letter refused: " + why);
+                                                  }},
+                                  Lane::WhenFull::keep_trying);
+  BARID_ASSERT(lane->add(letter, tag));
+}
+
+void Owned::bury_raw(std::string_view batch, Tag tag) {
+  SPDLOG_ERROR("partition {}: a batch of {} bytes can't be read; it goes to the dead letters", partition_.value,
+               batch.size());
+  link_.request(broker::dead_subject(wire::name_of(wire::Code::malformed)), batch, "",
+                [this, weak = std::weak_ptr(alive_), tag](const Message* reply, NatsLink::Failure) {
+                  if (weak.expired()) return;
+                  if (reply != nullptr && reply->status == 0) return core_.on_buried(tag);
+                  doubt("an unreadable batch could not be buried");
+                });
+}
+
+// ---- the inbox ----------------------------------------------------------------------------------------------------
+
+void Owned::read_inbox(const Address& of, StreamSeq from, std::uint64_t read) {
+  const std::uint16_t shard = broker::inbox_shard(of.device, config_.nats.inbox_shards);
+  const std::string body = fmt::format(R"({{"seq":{},"next_by_subj":"{}"}})", from.value,
+                                       broker::inbox_subject(shard, partition_, of.user, of.device));
+  link_.request("$JS.API.DIRECT.GET." + broker::inbox_stream(shard), body, "",
+                [this, weak = std::weak_ptr(alive_), of, read](const Message* reply, NatsLink::Failure) {
+                  if (!weak.expired()) on_inbox_reply(of, read, reply);
+                });
+}
+
+void Owned::on_inbox_reply(const Address& of, std::uint64_t read, const Message* reply) {
+  if (reply == nullptr || (reply->status != 0 && reply->status != 404)) return core_.on_inbox_failed(of, read);
+  if (reply->status == 404) return core_.on_inbox_end(of, read);
+  const StreamSeq seq(number(reply->header("Nats-Sequence")));
+  auto batch = Batch::decode(reply->payload);
+  if (batch)
+    core_.on_inbox_batch(of, read, seq, std::move(*batch), steady_now(), wall_now());
+  else
+    core_.on_inbox_unreadable(of, read, seq, reply->payload);
+}
+
+void Owned::delete_from_inbox(const Address& of, StreamSeq seq) {
+  const std::uint16_t shard = broker::inbox_shard(of.device, config_.nats.inbox_shards);
+  // Should this be lost, the letter is given again after the next takeover, and the device drops it.
+  link_.request("$JS.API.STREAM.MSG.DELETE." + broker::inbox_stream(shard),
+                fmt::format(R"({{"seq":{},"no_erase":true}})", seq.value), "",
+                [](const Message*, NatsLink::Failure) {});
+}
+
+void Owned::sweep(WallMs) {
+  for (std::uint16_t i = 0; i < kShardsPerSweep; ++i) {
+    sweep_on(sweep_shard_, StreamSeq(1));
+    sweep_shard_ = static_cast<std::uint16_t>((sweep_shard_ + 1) % config_.nats.inbox_shards);
+  }
+}
+
+void Owned::sweep_on(std::uint16_t shard, StreamSeq from) {
+  const std::string body =
+      fmt::format(R"({{"seq":{},"next_by_subj":"{}"}})", from.value, broker::inbox_subjects_of(shard, partition_));
+  link_.request("$JS.API.DIRECT.GET." + broker::inbox_stream(shard), body, "",
+                [this, weak = std::weak_ptr(alive_), shard](const Message* reply, NatsLink::Failure) {
+                  if (weak.expired() || reply == nullptr || reply->status != 0) return;
+                  const StreamSeq seq(number(reply->header("Nats-Sequence")));
+                  const auto batch = Batch::decode(reply->payload);
+                  if (!batch || batch->envelopes().empty()) return;  // its device's drain buries it
+                  const Envelope& first = batch->envelopes().front();
+                  if (core_.on_swept({first.to_user, first.to_device}, seq, *batch, wall_now()))
+                    sweep_on(shard, StreamSeq(seq.value + 1));
+                });
+}
+
+// ---- time ---------------------------------------------------------------------------------------------------------
+
+void Owned::on_tick(TimePoint now) {
+  core_.on_tick(now);
+  std::erase_if(park_lanes_, [](const auto& entry) { return !entry.second.dirty && entry.second.lane->idle(); });
+}
+
+void Owned::end_turn(TimePoint now, WallMs wall) {
+  if (subscription_ == 0 && start_by_ != TimePoint::max() && (now >= start_by_ || all_edges_announced())) start();
+  core_.end_turn(wall);
+  for (auto& lane : receipt_lanes_) lane->flush();
+  for (auto& [code, lane] : dead_lanes_) lane->flush();
+  std::size_t kept = 0;
+  for (const DeviceId device : dirty_parks_) {
+    ParkLane& park = park_lanes_.at(device);
+    park.lane->flush();
+    park.dirty = !park.lane->idle();  // under way: flushed again until its fate is known
+    if (park.dirty) dirty_parks_[kept++] = device;
+  }
+  dirty_parks_.resize(kept);
+}
+
+}  // namespace barid::delivery

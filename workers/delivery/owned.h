@@ -1,0 +1,85 @@
+// One partition in this worker's hands: the core, and its Port onto the broker and the bus. Belongs to the owner's
+// loop.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/config.h"
+#include "broker/lane.h"
+#include "broker/nats_link.h"
+#include "workers/delivery/core.h"
+#include "workers/delivery/edges.h"
+
+namespace barid::delivery {
+
+class Owned final : public Port {
+ public:
+  using Doubt = std::function<void(const std::string& why)>;  // the stream can't be trusted any more: take over anew
+
+  Owned(Partition partition, Epoch epoch, const Config& config, const Directory& directory, broker::NatsLink& link,
+        Edges& edges, Doubt doubt);
+  ~Owned() override;
+  Owned(const Owned&) = delete;
+  Owned& operator=(const Owned&) = delete;
+
+  const std::string& deliver_subject() const { return deliver_subject_; }
+  void start_when_announced(TimePoint latest) { start_by_ = latest; }
+  bool consuming() const { return subscription_ != 0; }
+  Core& core() { return core_; }
+  Partition partition() const { return partition_; }
+  Epoch epoch() const { return epoch_; }
+
+  void on_tick(TimePoint now);
+  void end_turn(TimePoint now, WallMs wall);  // receipts and parked letters leave
+  void sweep(WallMs wall);                    // looks at the heads of a few inbox streams for expired letters
+
+ private:
+  // Port
+  void deliver(EdgeRef edge, ConnId conn, std::string_view frame) override;
+  void kick(EdgeRef edge, ConnId conn, wire::Code code) override;
+  void park(const Address& to, const Envelope& letter, Tag tag) override;
+  void publish_receipt(const Envelope& receipt, Tag tag) override;
+  void bury(const Envelope& letter, wire::Code reason, Tag tag) override;
+  void bury_raw(std::string_view batch, Tag tag) override;
+  void acknowledge(StreamSeq ingress) override;
+  void read_inbox(const Address& of, StreamSeq from, std::uint64_t read) override;
+  void delete_from_inbox(const Address& of, StreamSeq seq) override;
+
+  struct ParkLane {
+    std::unique_ptr<broker::Lane> lane;
+    bool dirty = false;
+  };
+  void doubt(const std::string& why);
+  bool all_edges_announced() const;
+  void start();
+  void on_message(const broker::Message& message);
+  void on_inbox_reply(const Address& of, std::uint64_t read, const broker::Message* reply);
+  void sweep_on(std::uint16_t shard, StreamSeq from);
+  ParkLane& park_lane(const Address& to);
+
+  Partition partition_;
+  Epoch epoch_;
+  const Config& config_;
+  broker::NatsLink& link_;
+  Edges& edges_;
+  Doubt on_doubt_;
+  bool doubted_ = false;  // from then on nothing is taken from the stream
+  Core core_;
+  std::string deliver_subject_;
+  broker::NatsLink::Subscription subscription_ = 0;
+  TimePoint start_by_ = TimePoint::max();
+  std::uint64_t next_delivery_ = 1;                           // consumer sequence that must come next
+  std::unordered_map<StreamSeq, std::string> ack_subjects_;   // of batches in hand
+  std::vector<std::unique_ptr<broker::Lane>> receipt_lanes_;  // by recipient partition
+  std::map<wire::Code, std::unique_ptr<broker::Lane>> dead_lanes_;
+  std::unordered_map<DeviceId, ParkLane> park_lanes_;
+  std::vector<DeviceId> dirty_parks_;
+  std::uint16_t sweep_shard_ = 0;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // replies that come after our end are dropped
+};
+
+}  // namespace barid::delivery

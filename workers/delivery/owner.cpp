@@ -1,0 +1,234 @@
+#include "workers/delivery/owner.h"
+
+#include <future>
+#include <nlohmann/json.hpp>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "base/partition.h"
+#include "broker/topology.h"
+
+namespace barid::delivery {
+
+using namespace std::chrono_literals;
+
+namespace {
+constexpr milliseconds kTick{500};
+constexpr milliseconds kAnnouncementPatience{500};
+}  // namespace
+
+struct Owner::Metrics {
+  explicit Metrics(Observe& o)
+      : letters(o.counter("barid_letters_total", "Envelopes taken from the ingress stream")),
+        delivered(o.counter("barid_delivered_total", "Frames handed to edges")),
+        acknowledged(o.counter("barid_acknowledged_total", "Letters acknowledged by devices")),
+        parked(o.counter("barid_parked_total", "Letters parked in inboxes")),
+        drained(o.counter("barid_drained_total", "Letters delivered out of inboxes")),
+        duplicates(o.counter("barid_duplicates_total", "Repeated messages dropped by owners")),
+        expired(o.counter("barid_expired_total", "Letters that expired before delivery")),
+        blocked(o.counter("barid_blocked_total", "Letters dropped because the recipient blocks the sender")),
+        gone(o.counter("barid_recipient_gone_total", "Letters to revoked devices")),
+        buried(o.counter("barid_dead_letters_total", "Letters and batches sent to the dead-letter stream")),
+        receipts(o.counter("barid_receipts_total", "Receipt envelopes published")),
+        kicked(o.counter("barid_sessions_kicked_total", "Sessions closed by owners")),
+        takeovers(o.counter("barid_self_takeovers_total", "Partitions taken over from oneself after doubt")),
+        sessions(o.gauge("barid_sessions", "Open sessions of owned partitions")),
+        hands(o.gauge("barid_batches_in_hand", "Batches not yet settled")),
+        partitions(o.gauge("barid_partitions_owned", "Partitions being consumed")) {}
+  prometheus::Counter &letters, &delivered, &acknowledged, &parked, &drained, &duplicates, &expired, &blocked, &gone,
+      &buried, &receipts, &kicked, &takeovers;
+  prometheus::Gauge &sessions, &hands, &partitions;
+  std::map<std::pair<Partition, Epoch>, CoreStats> seen;
+
+  void add(const Owned& owned, const CoreStats& now) {
+    CoreStats& before = seen[{owned.partition(), owned.epoch()}];
+    letters.Increment(static_cast<double>(now.letters - before.letters));
+    delivered.Increment(static_cast<double>(now.delivered - before.delivered));
+    acknowledged.Increment(static_cast<double>(now.acknowledged - before.acknowledged));
+    parked.Increment(static_cast<double>(now.parked - before.parked));
+    drained.Increment(static_cast<double>(now.drained - before.drained));
+    duplicates.Increment(static_cast<double>(now.duplicates - before.duplicates));
+    expired.Increment(static_cast<double>(now.expired - before.expired));
+    blocked.Increment(static_cast<double>(now.blocked - before.blocked));
+    gone.Increment(static_cast<double>(now.gone - before.gone));
+    buried.Increment(static_cast<double>(now.buried - before.buried));
+    receipts.Increment(static_cast<double>(now.receipts - before.receipts));
+    kicked.Increment(static_cast<double>(now.kicked - before.kicked));
+    before = now;
+  }
+};
+
+Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
+    : config_(config),
+      control_(control),
+      incarnation_(crypto::random_u64()),
+      metrics_(std::make_unique<Metrics>(observe)) {
+  link_ = std::make_unique<broker::NatsLink>(loop_, config.nats, config.worker.name,
+                                             [this](bool connected) { on_link_state(connected); });
+  bus_ = std::make_unique<broker::OwnerBus>(
+      loop_, config.worker.bus_endpoint,
+      [this](std::string_view edge, std::string_view bytes) { on_bus(edge, bytes); });
+  watch_directory();
+  loop_.every(kTick, [this] { on_tick(); });
+  loop_.at_turn_end([this] { end_turn(); });
+  thread_ = std::thread([this] { loop_.run(); });
+  lease_ = std::make_unique<Lease>(
+      control, config, incarnation_,
+      Lease::Hooks{[this](Partition p, Epoch e) {
+                     std::promise<std::string> subject;
+                     loop_.post([&] {
+                       auto& slot = owned_[p];
+                       slot = std::make_unique<Owned>(p, e, config_, directory_, *link_, edges_,
+                                                      [this, p, e](const std::string& why) { doubt(p, e, why); });
+                       subject.set_value(slot->deliver_subject());
+                     });
+                     return subject.get_future().get();
+                   },
+                   [this](Partition p, Epoch e) {
+                     loop_.post([this, p, e] {
+                       const auto found = owned_.find(p);
+                       if (found != owned_.end() && found->second->epoch() == e)
+                         found->second->start_when_announced(loop_.now() + kAnnouncementPatience);
+                     });
+                   },
+                   [this](Partition p, Epoch e) {
+                     loop_.post([this, p, e] {
+                       const auto found = owned_.find(p);
+                       if (found != owned_.end() && found->second->epoch() == e) owned_.erase(found);
+                     });
+                   }});
+}
+
+Owner::~Owner() {
+  lease_.reset();
+  loop_.stop();
+  thread_.join();
+}
+
+std::string Owner::missing() const {
+  if (!connected_) return "nats-server can't be reached";
+  if (!lease_->settled()) return "partitions are being taken over";
+  if (consuming_ == 0) return "no partition is being consumed yet";
+  return {};
+}
+
+// What users blocked and which devices were revoked: watched, never asked for on the message path.
+void Owner::watch_directory() {
+  control_.watch(broker::kBlocksBucket, [this](const broker::KvEntry& entry) {
+    std::uint64_t user = 0;
+    if (!parse_hex_id(entry.key, user)) return;
+    std::unordered_set<UserId> blocked;
+    const auto list = nlohmann::json::parse(entry.deleted ? "[]" : entry.value, nullptr, false);
+    if (list.is_array())
+      for (const auto& item : list)
+        if (std::uint64_t id = 0; item.is_string() && parse_hex_id(item.get<std::string>(), id)) blocked.emplace(id);
+    loop_.post([this, user, blocked = std::move(blocked)]() mutable {
+      if (blocked.empty())
+        directory_.blocked_by.erase(UserId(user));
+      else
+        directory_.blocked_by[UserId(user)] = std::move(blocked);
+    });
+  });
+  control_.watch(broker::kRevokedBucket, [this](const broker::KvEntry& entry) {
+    std::uint64_t device = 0;
+    if (entry.deleted || !parse_hex_id(entry.key, device)) return;
+    loop_.post([this, device] {
+      directory_.revoked.emplace(device);
+      for (auto& [partition, owned] : owned_) owned->core().on_revoked(DeviceId(device));
+    });
+  });
+}
+
+Owned* Owner::owned_for(UserId user) {
+  const auto found = owned_.find(partition_of(user, config_.nats.partitions));
+  return found == owned_.end() ? nullptr : found->second.get();
+}
+
+void Owner::on_bus(std::string_view routing_id, std::string_view bytes) {
+  const auto message = control::decode_to_owner(bytes);
+  if (!message) {
+    SPDLOG_ERROR("unreadable message of edge {}", routing_id);
+    return;
+  }
+  const EdgeRef ref = edges_.ref_of(routing_id);
+  Edges::Edge& edge = edges_.at(ref);
+  edge.heard = loop_.now();
+  if (edge.gone) {
+    SPDLOG_INFO("edge {} is back; asking it for its sessions", routing_id);
+    edge.gone = false;
+    edge.announced.clear();
+    edges_.ask_to_announce(ref);
+    if (message->announced.empty()) return;  // its counts are of sessions that were closed here
+  }
+  for (const auto& open : message->opens)
+    if (Owned* owned = owned_for(open.user)) owned->core().on_open(ref, open);
+  for (const auto& ack : message->acks)
+    if (Owned* owned = owned_for(ack.user)) owned->core().on_ack(ref, ack, loop_.now());
+  for (const auto& close : message->closes)
+    if (Owned* owned = owned_for(close.user)) owned->core().on_close(ref, close);
+  for (const auto& announced : message->announced) {
+    std::erase_if(edge.announced, [&](const auto& old) { return old.partition == announced.partition; });
+    edge.announced.push_back(announced);
+  }
+}
+
+void Owner::edge_gone(EdgeRef ref, const char* why) {
+  Edges::Edge& edge = edges_.at(ref);
+  if (edge.gone) return;
+  edge.gone = true;
+  SPDLOG_INFO("edge {}: {}; its sessions are closed", edge.routing_id, why);
+  for (auto& [partition, owned] : owned_) owned->core().on_edge_gone(ref);
+}
+
+void Owner::doubt(Partition partition, Epoch epoch, const std::string& why) {
+  SPDLOG_WARN("partition {}: {}; taking it over from ourselves", partition.value, why);
+  metrics_->takeovers.Increment();
+  // Not from inside the Owned's own callback.
+  loop_.post([this, partition, epoch] {
+    const auto found = owned_.find(partition);
+    if (found != owned_.end() && found->second->epoch() == epoch) owned_.erase(found);
+    lease_->doubt(partition, epoch);
+  });
+}
+
+void Owner::on_link_state(bool connected) {
+  connected_ = connected;
+  SPDLOG_WARN("nats-server {}", connected ? "is back" : "is out of reach");
+  if (connected) return;
+  // Batches and acknowledgements may have been lost on the way: every partition is in doubt.
+  for (auto& [partition, owned] : owned_) lease_->doubt(partition, owned->epoch());
+  owned_.clear();
+}
+
+void Owner::on_tick() {
+  for (EdgeRef ref = 0; ref < edges_.size(); ++ref)
+    if (!edges_.at(ref).gone && loop_.now() - edges_.at(ref).heard > Edges::kSilenceMax) edge_gone(ref, "silent");
+  std::size_t sessions = 0, hands = 0, consuming = 0;
+  for (auto& [partition, owned] : owned_) {
+    owned->on_tick(loop_.now());
+    if (owned->consuming()) owned->sweep(wall_now());
+    metrics_->add(*owned, owned->core().stats());
+    sessions += owned->core().sessions();
+    hands += owned->core().hands();
+    consuming += owned->consuming() ? 1 : 0;
+  }
+  metrics_->sessions.Set(static_cast<double>(sessions));
+  metrics_->hands.Set(static_cast<double>(hands));
+  metrics_->partitions.Set(static_cast<double>(consuming));
+  consuming_ = consuming;
+}
+
+void Owner::end_turn() {
+  const WallMs wall = wall_now();
+  bus_->poll();
+  const auto send = [this](EdgeRef ref, const std::string& routing_id, const std::string& bytes) {
+    if (bus_->send(routing_id, bytes) != broker::Sent::sent) edge_gone(ref, "unreachable");
+  };
+  edges_.flush(incarnation_, send);
+  for (auto& [partition, owned] : owned_) owned->end_turn(loop_.now(), wall);
+  edges_.flush(incarnation_, send);  // what closing an edge's sessions may have caused
+  link_->flush();
+  link_->expire_requests(loop_.now());
+}
+
+}  // namespace barid::delivery

@@ -1,0 +1,57 @@
+// The delivery role of a worker: one thread that owns partitions. Wires the pure cores to NATS, to the bus and to time.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include "base/config.h"
+#include "base/loop.h"
+#include "base/observe.h"
+#include "broker/bus.h"
+#include "broker/control.h"
+#include "broker/nats_link.h"
+#include "workers/delivery/edges.h"
+#include "workers/delivery/lease.h"
+#include "workers/delivery/owned.h"
+
+namespace barid::delivery {
+
+class Owner {
+ public:
+  Owner(const Config& config, broker::Control& control, Observe& observe);
+  ~Owner();  // releases the partitions, stops the loop, joins
+  Owner(const Owner&) = delete;
+  Owner& operator=(const Owner&) = delete;
+
+  std::string missing() const;  // empty: ready. Any thread.
+
+ private:
+  struct Metrics;
+  void on_bus(std::string_view routing_id, std::string_view bytes);
+  void on_link_state(bool connected);
+  void on_tick();
+  void end_turn();
+  void doubt(Partition partition, Epoch epoch, const std::string& why);
+  void watch_directory();
+  void edge_gone(EdgeRef ref, const char* why);
+  Owned* owned_for(UserId user);
+
+  const Config& config_;
+  broker::Control& control_;
+  Incarnation incarnation_;
+  Loop loop_;
+  Directory directory_;  // loop thread
+  Edges edges_;
+  std::unique_ptr<broker::NatsLink> link_;
+  std::unique_ptr<broker::OwnerBus> bus_;
+  std::map<Partition, std::unique_ptr<Owned>> owned_;  // loop thread
+  std::unique_ptr<Metrics> metrics_;
+  std::atomic<std::size_t> consuming_{0};
+  std::atomic<bool> connected_{true};
+  std::unique_ptr<Lease> lease_;
+  std::thread thread_;
+};
+
+}  // namespace barid::delivery

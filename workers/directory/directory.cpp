@@ -1,0 +1,85 @@
+#include "workers/directory/directory.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/log.h"
+#include "storage/pool.h"
+
+namespace barid::directory {
+namespace {
+
+template <class... F>
+struct Overloaded : F... {
+  using F::operator()...;
+};
+template <class... F>
+Overloaded(F...) -> Overloaded<F...>;
+
+storage::CodePolicy policy_of(const DirectoryConfig& config) {
+  storage::CodePolicy policy;
+  policy.ttl = config.code_ttl;
+  policy.tries = config.code_tries;
+  policy.resend = config.code_resend;
+  return policy;
+}
+
+bool needs_login(const wire::Request& request) {
+  return !std::holds_alternative<wire::RequestCode>(request.body) &&
+         !std::holds_alternative<wire::VerifyCode>(request.body);
+}
+
+}  // namespace
+
+wire::Error error(wire::Code code, std::string text, std::chrono::milliseconds retry_after) {
+  constexpr std::int64_t kMost = std::numeric_limits<std::uint32_t>::max();
+  const auto ms = std::clamp<std::int64_t>(retry_after.count(), 0, kMost);
+  return {code, static_cast<std::uint32_t>(ms), std::move(text)};
+}
+
+Directory::Directory(storage::Pool& pool, const DirectoryConfig& config, const DirectorySecrets& secrets,
+                     CodeSender& sender, Project project, WallClock clock)
+    : config_(config),
+      secrets_(secrets),
+      sender_(sender),
+      project_(std::move(project)),
+      clock_(std::move(clock)),
+      code_policy_(policy_of(config)),
+      accounts_(pool),
+      blocks_(pool),
+      codes_(pool),
+      lookups_(pool),
+      throttles_(pool) {}
+
+wire::Response Directory::answer(const control::DirectoryCall& call) {
+  const std::chrono::milliseconds soon{kUnavailableRetryMs};
+  try {
+    return {call.request.id, dispatch(call)};
+  } catch (const storage::Unavailable& away) {
+    spdlog::warn("directory request {} refused: {}", call.request.body.index(), away.what());
+  } catch (const storage::InDoubt& doubt) {
+    spdlog::warn("directory request {} in doubt: {}", call.request.body.index(), doubt.what());
+  } catch (const std::exception& wrong) {
+    spdlog::error("directory request {} failed: {}", call.request.body.index(), wrong.what());
+  }
+  return {call.request.id, error(wire::Code::unavailable, "the directory can't answer right now", soon)};
+}
+
+Directory::Body Directory::dispatch(const control::DirectoryCall& call) {
+  if (needs_login(call.request) && (call.user == UserId{} || call.device == DeviceId{}))
+    return error(wire::Code::not_allowed, "log in first");
+  return std::visit(Overloaded{
+                        [&](const wire::RequestCode& r) { return request_code(call, r); },
+                        [&](const wire::VerifyCode& r) { return verify_code(call, r); },
+                        [&](const wire::Lookup& r) { return lookup(call, r); },
+                        [&](const wire::Block& r) { return block(call, r); },
+                        [&](const wire::Unblock& r) { return unblock(call, r); },
+                        [&](const wire::ListBlocked&) { return list_blocked(call); },
+                        [&](const wire::ListDevices&) { return list_devices(call); },
+                        [&](const wire::RevokeDevice& r) { return revoke_device(call, r); },
+                        [&](const wire::DevicesOf& r) { return devices_of(r); },
+                    },
+                    call.request.body);
+}
+
+}  // namespace barid::directory

@@ -1,0 +1,82 @@
+// Answers the directory's requests: accounts, codes, contacts, blocks, devices. Postgres holds the truth; it
+// is handed everything else. Owned by DirectoryService (or a test); answer() runs on any thread and ends in
+// bounded time.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/clock.h"
+#include "base/config.h"
+#include "schemas/control.h"
+#include "storage/accounts.h"
+#include "storage/blocks.h"
+#include "storage/codes.h"
+#include "storage/lookups.h"
+#include "storage/projections.h"
+#include "storage/throttles.h"
+#include "workers/directory/code_sender.h"
+#include "workers/directory/secrets.h"
+
+namespace barid::directory {
+
+inline constexpr std::uint32_t kUnavailableRetryMs = 2'000;
+// Codes tried for one number, whatever code and address: what a guesser gets in all (of a million codes).
+inline constexpr RateConfig kTriesPerNumber{30.0 / 86'400, 30};
+inline constexpr int kCodeDigits = 6;
+
+std::string make_code();  // uniformly random
+// The digits of a code as a person types it ("123 456", "123-456"); empty when it can't be one. Pure.
+std::string read_code(const std::string& typed);
+std::string code_mac(const std::string& phone, const std::string& code, const crypto::MacKey& key);
+
+class Directory {
+ public:
+  // Brings a change to where edges and owners see it; called after the commit. Must not throw: what could not
+  // be brought over waits in storage::Projections.
+  using Project = std::function<void(storage::Change)>;
+  using WallClock = std::function<WallMs()>;
+
+  Directory(storage::Pool& pool, const DirectoryConfig& config, const DirectorySecrets& secrets, CodeSender& sender,
+            Project project, WallClock clock = &wall_now);
+
+  // Never throws: what goes wrong becomes an error response (and a line in the log).
+  wire::Response answer(const control::DirectoryCall& call);
+
+ private:
+  using Body = decltype(wire::Response::body);
+
+  Body dispatch(const control::DirectoryCall& call);
+
+  // registration.cpp
+  Body request_code(const control::DirectoryCall& call, const wire::RequestCode& request);
+  Body verify_code(const control::DirectoryCall& call, const wire::VerifyCode& request);
+  Body register_device(const std::string& phone, const std::string& mac, const wire::VerifyCode& request, WallMs now);
+  std::string throttle_key(const char* kind, const std::string& subject) const;
+
+  // contacts.cpp
+  Body lookup(const control::DirectoryCall& call, const wire::Lookup& request);
+  Body block(const control::DirectoryCall& call, const wire::Block& request);
+  Body unblock(const control::DirectoryCall& call, const wire::Unblock& request);
+  Body list_blocked(const control::DirectoryCall& call);
+  Body list_devices(const control::DirectoryCall& call);
+  Body revoke_device(const control::DirectoryCall& call, const wire::RevokeDevice& request);
+  Body devices_of(const wire::DevicesOf& request);
+  std::vector<wire::Address> addresses(UserId user, const std::vector<DeviceId>& devices) const;
+
+  const DirectoryConfig& config_;
+  const DirectorySecrets& secrets_;
+  CodeSender& sender_;
+  Project project_;
+  WallClock clock_;
+  storage::CodePolicy code_policy_;
+  storage::Accounts accounts_;
+  storage::Blocks blocks_;
+  storage::Codes codes_;
+  storage::Lookups lookups_;
+  storage::Throttles throttles_;
+};
+
+wire::Error error(wire::Code code, std::string text, std::chrono::milliseconds retry_after = {});
+
+}  // namespace barid::directory

@@ -1,0 +1,25 @@
+// The directory's secret keys, one hex file each, readable by their owner only. Loaded once at start, then
+// passed by const reference; never logged.
+#pragma once
+
+#include <string>
+
+#include "base/crypto.h"
+
+namespace barid::directory {
+
+struct DirectorySecrets {
+  crypto::KeyPair signing;     // signing.key: Ed25519 seed; signs device tokens
+  crypto::MacKey otp{};        // otp.key: hashes one-time codes and throttle keys
+  crypto::ShortKey address{};  // address.key: makes address tags; edges share it through barid-meta
+
+  // Makes the folder and those of the files that are missing (mode 0600); keys that exist are never replaced.
+  static void create(const std::string& dir);
+  // Throws std::runtime_error, with what to do, when a file is missing, malformed or readable by others.
+  static DirectorySecrets load(const std::string& dir);
+};
+
+// The first line of a secret file, without the line's end. Throws as load() does.
+std::string read_secret_file(const std::string& path);
+
+}  // namespace barid::directory

@@ -1,0 +1,143 @@
+#include "workers/directory/service.h"
+
+#include <array>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+
+#include "base/log.h"
+#include "base/observe.h"
+#include "broker/control.h"
+#include "schemas/control.h"
+#include "storage/pool.h"
+#include "workers/directory/directory.h"
+#include "workers/directory/projector.h"
+
+namespace barid::directory {
+namespace {
+
+// In the order of wire::Request::body.
+constexpr std::array<const char*, 9> kKinds = {"request_code", "verify_code",  "lookup",        "block",     "unblock",
+                                               "list_blocked", "list_devices", "revoke_device", "devices_of"};
+static_assert(kKinds.size() == std::variant_size_v<decltype(wire::Request::body)>);
+
+std::string outcome_of(const wire::Response& response) {
+  const auto* error = std::get_if<wire::Error>(&response.body);
+  return error == nullptr ? "ok" : std::string(wire::name_of(error->code));
+}
+
+}  // namespace
+
+struct DirectoryService::Impl {
+  Impl(broker::Control& control_in, storage::Pool& pool_in, const DirectoryConfig& config,
+       const DirectorySecrets& secrets, CodeSender& sender, Observe& observe_in)
+      : control(control_in),
+        pool(pool_in),
+        observe(observe_in),
+        projector(control, pool, secrets, config.token_ttl, observe),
+        directory(pool, config, secrets, sender, [this](storage::Change change) { projector.project(change); }),
+        connected(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "open"}})),
+        in_use(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "in_use"}})),
+        connect_failures(observe.gauge("barid_postgres_connect_failures", "failed attempts to connect, since start")),
+        cut(observe.gauge("barid_postgres_cut", "connections cut because they took too long, since start")) {}
+
+  bool enter() {
+    const std::lock_guard lock(mutex);
+    if (!open) return false;
+    ++under_way;
+    return true;
+  }
+  void leave() {
+    const std::lock_guard lock(mutex);
+    --under_way;
+    left.notify_all();
+  }
+  void close() {
+    std::unique_lock lock(mutex);
+    open = false;
+    left.wait(lock, [&] { return under_way == 0; });
+  }
+
+  std::string handle(std::string_view bytes);
+  void measure(const control::DirectoryCall& call, const wire::Response& response, TimePoint since);
+
+  broker::Control& control;
+  storage::Pool& pool;
+  Observe& observe;
+  Projector projector;
+  Directory directory;
+  prometheus::Gauge &connected, &in_use, &connect_failures, &cut;
+
+  mutable std::mutex mutex;
+  std::condition_variable left;
+  bool open = false;
+  int under_way = 0;
+};
+
+std::string DirectoryService::Impl::handle(std::string_view bytes) {
+  const TimePoint since = steady_now();
+  const auto call = control::decode_directory_call(bytes);
+  if (!call) {
+    spdlog::warn("a directory call of {} bytes is malformed", bytes.size());
+    return control::encode(wire::Response{0, error(wire::Code::malformed, "malformed directory call")});
+  }
+  if (!enter())
+    return control::encode(wire::Response{call->request.id, error(wire::Code::unavailable, "this worker is stopping",
+                                                                  std::chrono::milliseconds(kUnavailableRetryMs))});
+  const wire::Response response = directory.answer(*call);
+  measure(*call, response, since);
+  leave();
+  return control::encode(response);
+}
+
+void DirectoryService::Impl::measure(const control::DirectoryCall& call, const wire::Response& response,
+                                     TimePoint since) {
+  const char* kind = kKinds[call.request.body.index()];
+  observe
+      .counter("barid_directory_requests_total", "directory requests by kind and outcome",
+               {{"kind", kind}, {"outcome", outcome_of(response)}})
+      .Increment();
+  const std::chrono::duration<double> took = steady_now() - since;
+  observe
+      .histogram("barid_directory_seconds", "time to answer a directory request",
+                 {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5}, {{"kind", kind}})
+      .Observe(took.count());
+  const auto stats = pool.stats();
+  connected.Set(static_cast<double>(stats.connected));
+  in_use.Set(static_cast<double>(stats.in_use));
+  connect_failures.Set(static_cast<double>(stats.failures));
+  cut.Set(static_cast<double>(stats.cut));
+}
+
+DirectoryService::DirectoryService(broker::Control& control, storage::Pool& pool, const DirectoryConfig& config,
+                                   const DirectorySecrets& secrets, CodeSender& sender, Observe& observe)
+    : impl_(std::make_shared<Impl>(control, pool, config, secrets, sender, observe)) {}
+
+DirectoryService::~DirectoryService() {
+  impl_->close();
+  impl_->projector.stop();
+}
+
+void DirectoryService::start(unsigned threads) {
+  impl_->projector.start();
+  {
+    const std::lock_guard lock(impl_->mutex);
+    impl_->open = true;
+  }
+  // The subscription lives as long as the Control, so it shares the state behind the gate rather than own
+  // `this`.
+  impl_->control.serve(control::kDirectorySubject, control::kDirectoryQueue, threads,
+                       [impl = impl_](std::string_view bytes) { return impl->handle(bytes); });
+}
+
+std::string DirectoryService::not_ready() const {
+  if (!impl_->control.connected()) return "the directory has no connection to nats-server";
+  try {
+    impl_->pool.transact("see whether Postgres answers", [](pqxx::transaction_base&) {});
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+  return {};
+}
+
+}  // namespace barid::directory
