@@ -267,6 +267,7 @@ void World::sweep() {
 
 void World::tick() {
   pass(milliseconds(1'000));
+  heartbeats();
   owner_->core->on_tick(now_);
   owner_->core->end_turn(wall());
 }

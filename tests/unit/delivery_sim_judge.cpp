@@ -31,8 +31,10 @@ bool World::block_in_force(const Truth& letter) const {
 
 // Nothing excuses its loss.
 bool World::solid(const Truth& letter) const {
-  return letter.in_ingress && !letter.may_block && !letter.may_expire && !letter.let_go &&
-         !directory_.revoked.contains(letter.to);
+  if (!letter.in_ingress || letter.may_block || letter.may_expire || letter.let_go) return false;
+  // Nobody is told when a read receipt meets a full inbox, or is undeliverable.
+  if (letter.kind == envelope::Kind::receipt && (profile_.full_inboxes || profile_.burials)) return false;
+  return !directory_.revoked.contains(letter.to);
 }
 
 // ---- what devices see

@@ -101,7 +101,8 @@ struct LatePublish {  // left its publisher, and reaches the broker when it like
 
 struct ToOwner {
   std::uint64_t worker, number;
-  std::variant<control::SessionOpen, control::SessionAck, control::SessionClose> what;
+  std::variant<std::monostate, control::SessionOpen, control::SessionAck, control::SessionClose>
+      what;  // or a heartbeat
 };
 struct ToEdge {
   std::uint64_t worker, number;

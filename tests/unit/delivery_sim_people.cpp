@@ -20,6 +20,11 @@ void World::tell_owner(std::size_t edge, T what) {
   e.to_owner.push_back({e.worker, e.sent[e.worker]++, what});
 }
 
+void World::heartbeats() {
+  for (std::size_t i = 0; i < edges_.size(); ++i)
+    if (edges_[i].alive) tell_owner(i, std::monostate());
+}
+
 void World::edge_hears_of_owner(std::size_t edge) {
   Edge& e = edges_[edge];
   if (e.epoch == owner_->epoch) return;
@@ -76,10 +81,9 @@ void World::to_owner_arrives(std::size_t edge) {
   } else if (const auto* ack = std::get_if<control::SessionAck>(&message.what)) {
     note("owner hears ack of ", ack->device.value, " conn ", ack->conn.value, " up to ", ack->up_to);
     o.core->on_ack(from, *ack, now_);
-  } else {
-    const auto& close = std::get<control::SessionClose>(message.what);
-    note("owner closes ", close.device.value, " conn ", close.conn.value);
-    o.core->on_close(from, close);
+  } else if (const auto* close = std::get_if<control::SessionClose>(&message.what)) {
+    note("owner closes ", close->device.value, " conn ", close->conn.value);
+    o.core->on_close(from, *close);
   }
   after_event();
 }
@@ -104,7 +108,7 @@ void World::to_edge_arrives(std::size_t edge) {
     if (c.edge != edge || !c.open_at_edge || c.at_owner != message.conn) continue;
     if (!message.frame) return close_at_edge(i, rng_.percent(50));
     ++c.written;
-    c.wire.push_back(*message.frame);
+    if (c.open_at_device) c.wire.push_back(*message.frame);
     return;
   }
 }
@@ -250,9 +254,8 @@ void World::post(Device& device) {
   for (std::size_t i = 0; i < count; ++i) {
     Truth& letter = letters_[device.outbox[i]];
     letter.in_ingress = true;
-    const auto to = std::find_if(devices_.begin(), devices_.end(), [&](const Device& d) { return d.id == letter.to; });
-    batch.push_back({device.user, device.id, letter.seq, to->user, letter.to, wall(), letter.expires_at, letter.kind, 0,
-                     letter.frame});
+    batch.push_back({device.user, device.id, letter.seq, user_of(letter.to), letter.to, wall(), letter.expires_at,
+                     letter.kind, 0, letter.frame});
     if (rng_.percent(40)) flush();
   }
   if (!batch.empty()) flush();
@@ -267,18 +270,16 @@ void World::resend_old() {
   const std::size_t at = rng_.below(letters_.size());
   const Truth& letter = letters_[at];
   if (!letter.in_ingress || letter.sender_saw_delivered || letter.sender_saw_failed || letter.may_block) return;
-  const Device* from = nullptr;
-  const Device* to = nullptr;
-  for (const Device& d : devices_) {
-    if (d.id == letter.from) from = &d;
-    if (d.id == letter.to) to = &d;
-  }
   std::string bytes;
-  envelope::encode_batch(
-      bytes, from->id.value, 2,
-      {{from->user, from->id, letter.seq, to->user, to->id, wall(), letter.expires_at, letter.kind, 0, letter.frame}});
+  envelope::encode_batch(bytes, letter.from.value, 2,
+                         {{user_of(letter.from), letter.from, letter.seq, user_of(letter.to), letter.to, wall(),
+                           letter.expires_at, letter.kind, 0, letter.frame}});
   note("offered again: ", name_of(letter));
   append_ingress(std::move(bytes), true);
+}
+
+UserId World::user_of(DeviceId id) const {
+  return std::find_if(devices_.begin(), devices_.end(), [id](const Device& d) { return d.id == id; })->user;
 }
 
 void World::toggle_block() {
@@ -295,7 +296,7 @@ void World::toggle_block() {
   directory_.blocked_by[who.user].insert(whom.user);
   note("user ", who.user.value, " blocks ", whom.user.value);
   for (Truth& letter : letters_)
-    if (letter.from == whom.id && letter.to == who.id) letter.may_block = true;
+    if (user_of(letter.from) == whom.user && user_of(letter.to) == who.user) letter.may_block = true;
 }
 
 void World::revoke() {

@@ -127,21 +127,24 @@ void World::everything_once() {
   sweep();
 }
 
-bool World::at_rest() const {
-  if (!late_.empty() || !owner_->idle() || !owner_->core->quiet()) return false;
+// Empty: at rest.
+std::string World::unrest() const {
+  if (!late_.empty()) return "publishes are late";
+  if (!owner_->idle()) return "effects are under way";
+  if (!owner_->core->quiet()) return "the core holds " + std::to_string(owner_->core->hands()) + " hands";
   for (const IngressMessage& m : ingress_)
-    if (!m.gone) return false;
+    if (!m.gone) return "a batch is not acknowledged";
   for (const Edge& e : edges_)
-    if (!e.to_owner.empty() || !e.to_edge.empty()) return false;
+    if (e.alive && (!e.to_owner.empty() || !e.to_edge.empty())) return "the bus carries messages";
   for (const Device& d : devices_) {
-    if (!d.outbox.empty()) return false;
-    if (d.connection && !connections_[*d.connection].wire.empty()) return false;
+    if (!d.outbox.empty()) return "letters are not accepted";
+    if (d.connection && !connections_[*d.connection].wire.empty()) return "frames are not read";
     if (!d.revoked) continue;
     if (const auto inbox = inboxes_.find(d.id); inbox != inboxes_.end())
       for (const auto& [seq, message] : inbox->second)
-        if (message.readable) return false;  // to be swept
+        if (message.readable) return "an inbox of a revoked device is not swept";
   }
-  return true;
+  return {};
 }
 
 void World::calm() {
@@ -149,10 +152,10 @@ void World::calm() {
   faults_ = false;
   for (std::size_t round = 0; round < kRestRounds; ++round) {
     everything_once();
-    if (round % 4 == 3) tick();
-    if (at_rest()) return;
+    if (round % 4 == 0) tick();
+    if (unrest().empty()) return;
   }
-  throw Failure("does not come to rest: " + std::to_string(owner_->core->hands()) + " hands");
+  throw Failure("does not come to rest: " + unrest());
 }
 
 }  // namespace barid::delivery::sim

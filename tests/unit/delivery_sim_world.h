@@ -31,7 +31,7 @@ class World {
 
  private:
   struct Owner;  // one ownership of the partition: a Core, and its effects under way
-  static constexpr std::size_t kTraceLines = 400;
+  static constexpr std::size_t kTraceLines = 4'000;
   static constexpr std::size_t kRestRounds = 600;
 
   template <class... Parts>
@@ -42,7 +42,7 @@ class World {
   void calm();
   void random_step();
   void everything_once();
-  bool at_rest() const;
+  std::string unrest() const;
   void pass(milliseconds by) { now_ += by; }
   WallMs wall() const;
 
@@ -66,6 +66,7 @@ class World {
   StreamSeq append_ingress(std::string bytes, bool readable);
 
   // edges
+  void heartbeats();
   void edge_hears_of_owner(std::size_t edge);
   void announce_all(std::size_t edge);
   void open_session(std::size_t connection);
@@ -87,6 +88,7 @@ class World {
   void write_read_receipt(Device& device, const Truth& of);
   void post(Device& device);
   void resend_old();
+  UserId user_of(DeviceId device) const;
   void toggle_block();
   void revoke();
   void bury_garbage();
