@@ -17,7 +17,22 @@ Core::Core(CoreConfig config, const Directory& directory, Port& port)
 // ---- the ingress stream
 // -------------------------------------------------------------------------------------------
 
+// True: the broker gave it before. Its letters would pass for repeats and settle at once, so what is in hand must be
+// recognised by its sequence; what is no longer in hand was acknowledged, and the broker has not heard.
+bool Core::given_again(StreamSeq seq) {
+  if (seq > last_ingress_) {
+    last_ingress_ = seq;
+    return false;
+  }
+  const bool in_hand = std::any_of(hands_.begin(), hands_.end(), [&](const auto& entry) {
+    return !entry.second.inbox && entry.second.seq == seq;
+  });
+  if (!in_hand) port_.acknowledge(seq);
+  return true;
+}
+
 void Core::on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall) {
+  if (given_again(seq)) return;
   const HandId id = next_hand_++;
   const auto count = static_cast<std::uint32_t>(batch.envelopes().size());
   hands_.emplace(id, Hand{std::move(batch), seq, count + 1, 0, std::nullopt});  // + 1: not before all are routed
@@ -28,6 +43,7 @@ void Core::on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall) {
 }
 
 void Core::on_unreadable_batch(StreamSeq seq, std::string_view bytes) {
+  if (given_again(seq)) return;
   const HandId id = next_hand_++;
   hands_.emplace(id, Hand{Batch{}, seq, 1, 0, std::nullopt});
   ++ingress_hands_;

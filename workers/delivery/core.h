@@ -93,7 +93,7 @@ class Core {
   Core(const Core&) = delete;
   Core& operator=(const Core&) = delete;
 
-  // The ingress stream, in order.
+  // The ingress stream, in order. A batch that is given again is recognised by its sequence.
   void on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall);
   void on_unreadable_batch(StreamSeq seq, std::string_view bytes);
 
@@ -200,6 +200,7 @@ class Core {
 
   const Envelope& envelope_of(const Letter& letter) const;
   Device& device_of(const Address& address);
+  bool given_again(StreamSeq seq);
   void route(HandId hand, std::uint32_t index, WallMs wall, TimePoint now);
   bool stop_early(const Letter& letter, const Envelope& e, WallMs wall);
   void deliver(Device& d, DeviceId id, const Letter& letter, TimePoint now);
@@ -228,6 +229,7 @@ class Core {
   std::unordered_map<DeviceId, Device> devices_;
   std::unordered_map<HandId, Hand> hands_;
   HandId next_hand_ = 1;
+  StreamSeq last_ingress_{0};
   std::size_t ingress_hands_ = 0, sessions_ = 0;
   std::deque<std::pair<TimePoint, DeviceId>> deadlines_;  // at most one entry a device
   std::unordered_map<ReceiptKey, PendingReceipt, ReceiptKeyHash> pending_receipts_;
