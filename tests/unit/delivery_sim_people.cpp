@@ -20,9 +20,13 @@ void World::tell_owner(std::size_t edge, T what) {
   e.to_owner.push_back({e.worker, e.sent[e.worker]++, what});
 }
 
+// Both ways, so that a number is missed even when the lost message was the last one.
 void World::heartbeats() {
-  for (std::size_t i = 0; i < edges_.size(); ++i)
-    if (edges_[i].alive) tell_owner(i, std::monostate());
+  for (std::size_t i = 0; i < edges_.size(); ++i) {
+    if (!edges_[i].alive) continue;
+    tell_owner(i, std::monostate());
+    owner_->send(static_cast<EdgeRef>(i), {owner_->worker, 0, owner_->epoch, ConnId(), std::nullopt});
+  }
 }
 
 void World::edge_hears_of_owner(std::size_t edge) {
