@@ -1,13 +1,21 @@
 #include "edge/gate.h"
 
+#include <algorithm>
+
 #include "base/assert.h"
 
 namespace barid::edge {
 namespace {
 constexpr std::uint32_t kFullRetryMs = 5'000;
-}
 
-Gate::Admission Gate::enter(const PeerAddress& address, TimePoint now) {
+PeerAddress key_of(PeerAddress address) {
+  if (!address.is_ipv4()) std::fill(address.bytes.begin() + 8, address.bytes.end(), std::uint8_t{0});
+  return address;
+}
+}  // namespace
+
+Gate::Admission Gate::enter(const PeerAddress& peer, TimePoint now) {
+  const PeerAddress address = key_of(peer);
   std::lock_guard lock(mutex_);
   if (connections_ >= config_.connections_max) return {Verdict::too_many, kFullRetryMs};
   auto found = entries_.find(address);
@@ -23,7 +31,8 @@ Gate::Admission Gate::enter(const PeerAddress& address, TimePoint now) {
   return {};
 }
 
-void Gate::leave(const PeerAddress& address) {
+void Gate::leave(const PeerAddress& peer) {
+  const PeerAddress address = key_of(peer);
   std::lock_guard lock(mutex_);
   const auto found = entries_.find(address);
   BARID_ASSERT(found != entries_.end() && found->second.connections > 0 && connections_ > 0);
@@ -31,7 +40,8 @@ void Gate::leave(const PeerAddress& address) {
   --connections_;
 }
 
-std::uint32_t Gate::request(const PeerAddress& address, TimePoint now) {
+std::uint32_t Gate::request(const PeerAddress& peer, TimePoint now) {
+  const PeerAddress address = key_of(peer);
   std::lock_guard lock(mutex_);
   const auto found = entries_.find(address);
   return found == entries_.end() ? 0 : found->second.requests.take(config_.requests_per_address, now);

@@ -1,5 +1,6 @@
 // Who may connect: connections in all and per address, connects and requests before login per address. Shared by the
 // reactors and locked, but asked only when a connection starts, ends, or has not logged in: never per message.
+// One IPv6 client commands a whole /64, so that is what counts as its address.
 #pragma once
 
 #include <cstdint>

@@ -27,9 +27,11 @@ PeerAddress PeerAddress::from_ipv4(const std::uint8_t (&ip)[4]) {
   return address;
 }
 
+bool PeerAddress::is_ipv4() const { return std::memcmp(bytes.data(), kMapped, sizeof kMapped) == 0; }
+
 std::string PeerAddress::text() const {
   char out[INET6_ADDRSTRLEN] = {};
-  if (std::memcmp(bytes.data(), kMapped, sizeof kMapped) == 0) {
+  if (is_ipv4()) {
     inet_ntop(AF_INET, bytes.data() + sizeof kMapped, out, sizeof out);
   } else {
     inet_ntop(AF_INET6, bytes.data(), out, sizeof out);

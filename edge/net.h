@@ -15,6 +15,7 @@ struct PeerAddress {
   bool operator==(const PeerAddress&) const = default;
 
   static PeerAddress from_ipv4(const std::uint8_t (&ip)[4]);
+  bool is_ipv4() const;
   std::string text() const;
 };
 struct PeerAddressHash {

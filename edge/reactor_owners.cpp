@@ -16,6 +16,8 @@ void Reactor::open_session(Connection& c) {
   Online& online = *c.session.online();
   if (effects_.logged_in) {
     tally_.add(Count::logins);
+    c.wheel_tick =
+        wheel_.put(c.id, turn_ + milliseconds(rules_.edge.half_open_deadline) / 2);  // not the login deadline
     if (auto kept = buckets_.extract(online.device); !kept.empty())
       std::tie(online.sends, online.requests) = kept.mapped();
   }

@@ -7,7 +7,30 @@
 #include "base/log.h"
 #include "base/observe.h"
 #include "broker/control.h"
+#include "storage/pool.h"
 #include "workers/delivery/owner.h"
+#include "workers/directory/code_sender.h"
+#include "workers/directory/secrets.h"
+#include "workers/directory/service.h"
+
+namespace {
+
+// The directory role: Postgres, secrets, the code sender and the service on top, in the order they need each other.
+struct DirectoryRole {
+  DirectoryRole(const barid::Config& config, barid::broker::Control& control, barid::Observe& observe)
+      : pool(config.postgres.url, config.postgres.connections),
+        secrets(barid::directory::DirectorySecrets::load(config.directory.secrets_dir)),
+        sender(barid::directory::make_code_sender(config.directory, observe)),
+        service(control, pool, config.directory, secrets, *sender, observe) {
+    service.start(config.postgres.connections);
+  }
+  barid::storage::Pool pool;
+  barid::directory::DirectorySecrets secrets;
+  std::unique_ptr<barid::directory::CodeSender> sender;
+  barid::directory::DirectoryService service;
+};
+
+}  // namespace
 
 int main(int argc, char** argv) {
   using namespace barid;
@@ -39,12 +62,16 @@ int main(int argc, char** argv) {
     };
     broker::Control control(config.nats, config.worker.name);
     std::unique_ptr<delivery::Owner> owner;
+    std::unique_ptr<DirectoryRole> directory;
     std::atomic<bool> up{false};
     Observe observe(config.worker.name, config.worker.observe_port, [&]() -> std::string {
       if (!up) return "starting";
       if (!control.connected()) return "nats-server can't be reached";
+      if (directory)
+        if (auto missing = directory->service.not_ready(); !missing.empty()) return missing;
       return owner ? owner->missing() : std::string();
     });
+    if (has_role("directory")) directory = std::make_unique<DirectoryRole>(config, control, observe);
     if (has_role("delivery")) owner = std::make_unique<delivery::Owner>(config, control, observe);
     up = true;
     int signal = 0;
@@ -52,6 +79,7 @@ int main(int argc, char** argv) {
     SPDLOG_INFO("stopping on signal {}", signal);
     up = false;
     owner.reset();
+    directory.reset();
   } catch (const std::exception& error) {
     SPDLOG_CRITICAL("{}", error.what());
     return 1;

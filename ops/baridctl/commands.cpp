@@ -66,16 +66,15 @@ int show_topology(const Config& config) {
     total = page.at("total");
     for (const json& stream : page["streams"]) {
       const json& state = stream.at("state");
-      std::cout << fmt::format(
-          "{:<24} {:>12} {:>14} {:>9} {:>8}\n", stream["config"]["name"].get<std::string>(),
-          state.at("messages").get<std::uint64_t>(), state.at("bytes").get<std::uint64_t>(),
-          state.at("consumer_count").get<std::uint64_t>(), stream["config"].value("num_replicas", 1));
+      std::cout << fmt::format("{:<24} {:>12} {:>14} {:>9} {:>8}\n", stream["config"]["name"].get<std::string>(),
+                               state.at("messages").get<std::uint64_t>(), state.at("bytes").get<std::uint64_t>(),
+                               state.at("consumer_count").get<std::uint64_t>(),
+                               stream["config"].value("num_replicas", 1));
       ++offset;
     }
   }
   for (const std::string& key : control.keys(broker::kOwnersBucket))
-    if (const auto entry = control.get(broker::kOwnersBucket, key))
-      std::cout << key << " " << entry->value << "\n";
+    if (const auto entry = control.get(broker::kOwnersBucket, key)) std::cout << key << " " << entry->value << "\n";
   return 0;
 }
 

@@ -16,8 +16,7 @@ std::string first_line(const std::string& text) { return text.substr(0, text.fin
 
 // libpq takes the last of two settings in a keyword string; a URI has its own syntax and is left as it is.
 std::string impatient(const std::string& url) {
-  return url.find("://") == std::string::npos ? url + " connect_timeout=" + std::to_string(kPatience.count())
-                                              : url;
+  return url.find("://") == std::string::npos ? url + " connect_timeout=" + std::to_string(kPatience.count()) : url;
 }
 
 }  // namespace

@@ -15,8 +15,7 @@ int main(int argc, char** argv) {
       ->envname("BARID_CONFIG");
 
   std::string secrets_dir;
-  auto* init_secrets =
-      app.add_subcommand("init-secrets", "make the secret keys that are missing (mode 0600)");
+  auto* init_secrets = app.add_subcommand("init-secrets", "make the secret keys that are missing (mode 0600)");
   init_secrets->add_option("DIR", secrets_dir)->required();
   auto* check_config = app.add_subcommand("check-config", "say whether the configuration can be used");
   auto* migrate = app.add_subcommand("migrate", "bring the Postgres schema up to date");

@@ -19,8 +19,7 @@ ordered_json read_ports(const std::string& data_dir) {
   std::ifstream file(data_dir + "/ports.env");
   for (std::string line; std::getline(file, line);) {
     const auto equals = line.find('=');
-    if (line.rfind("port_", 0) != 0 || line.rfind("port_base", 0) == 0 || equals == std::string::npos)
-      continue;
+    if (line.rfind("port_", 0) != 0 || line.rfind("port_base", 0) == 0 || equals == std::string::npos) continue;
     ports[line.substr(5, equals - 5)] = std::atoi(line.c_str() + equals + 1);
   }
   return ports;
@@ -32,16 +31,14 @@ void correct_ports(const Config& config, ordered_json& ports) {
 }
 
 // Everything that delivering a message needs, each asked now. Empty: it could be delivered.
-std::string why_not_deliverable(const Config& config, const ordered_json& ports,
-                                const ordered_json& processes) {
+std::string why_not_deliverable(const Config& config, const ordered_json& ports, const ordered_json& processes) {
   for (const char* name : {"postgres", "nats", "worker", "edge"}) {
     bool running = false;
     for (const auto& process : processes)
       running = running || (process["name"] == name && process["state"] == "running");
     if (!running) return std::string(name) + " is not running";
   }
-  if (const auto why = why_not_ready(ports.value("edge_observe", std::uint16_t{0})); !why.empty())
-    return "edge " + why;
+  if (const auto why = why_not_ready(ports.value("edge_observe", std::uint16_t{0})); !why.empty()) return "edge " + why;
   if (const auto why = why_not_ready(ports.value("worker_observe", std::uint16_t{0})); !why.empty())
     return "worker " + why;
   const auto monitor = "127.0.0.1:" + std::to_string(ports.value("nats_monitor", 0));
@@ -58,8 +55,7 @@ void print_text(const ordered_json& status, const std::string& data_dir) {
   std::cout << (status["ready"].get<bool>() ? "Barid is ready"
                                             : "Barid is not ready: " + status["why"].get<std::string>())
             << " (" << data_dir << ")\n\n";
-  std::cout << fmt::format("{:<10} {:>8} {:<10} {:>8}  {}\n", "process", "pid", "state", "restarts",
-                           "last exit");
+  std::cout << fmt::format("{:<10} {:>8} {:<10} {:>8}  {}\n", "process", "pid", "state", "restarts", "last exit");
   for (const auto& process : status["processes"])
     std::cout << fmt::format("{:<10} {:>8} {:<10} {:>8}  {}\n", process["name"].get<std::string>(),
                              process["pid"].get<int>(), process["state"].get<std::string>(),

@@ -69,8 +69,7 @@ void pass_on(int number) {
 }  // namespace
 
 void adopt_orphans() {
-  if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
-    throw std::runtime_error("the kernel refuses PR_SET_CHILD_SUBREAPER");
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) throw std::runtime_error("the kernel refuses PR_SET_CHILD_SUBREAPER");
 }
 
 std::vector<std::string> end_descendants() {

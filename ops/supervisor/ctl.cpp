@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <fstream>
 #include <iostream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -27,6 +28,14 @@ bool is_held(const std::string& run_dir) {
   const bool held = flock(fd, LOCK_EX | LOCK_NB) != 0;
   ::close(fd);
   return held;
+}
+
+// Why the start failed, by the state that the supervisor left behind; it may be gone before anybody asked it.
+std::string failure_left_in(const std::string& run_dir) {
+  std::ifstream file(run_dir + "/state.json");
+  const auto state = nlohmann::json::parse(file, nullptr, false);
+  const std::string failure = state.is_object() ? state.value("failure", "") : "";
+  return failure.empty() ? "barid-supervisor: the supervisor is gone" : failure;
 }
 
 // Prints "  name state" once for every state worth knowing. True when all is up.
@@ -62,8 +71,10 @@ int ctl_wait_up(const std::string& run_dir) {
   for (;; std::this_thread::sleep_for(kPoll)) {
     std::string answer;
     if (!ask(socket_of(run_dir), "status", answer)) {
-      if (!appeared && steady_now() < appears_by) continue;
-      std::cerr << "barid-supervisor: the supervisor is gone\n";
+      // A state file without its supervisor is one of this start: ops/up removes the one of the run before.
+      const bool left = access((run_dir + "/state.json").c_str(), F_OK) == 0 && !is_held(run_dir);
+      if (!appeared && !left && steady_now() < appears_by) continue;
+      std::cerr << failure_left_in(run_dir) << "\n";
       return 1;
     }
     appeared = true;

@@ -9,8 +9,8 @@ namespace barid::supervisor {
 // code.
 int ctl(const std::string& run_dir, const std::string& command);
 
-// Until everything is up (0) or the start failed or the supervisor is gone (1); a line for each step on the
-// way.
+// Remove state.json before the start. Until everything is up (0) or the start failed or the supervisor is gone (1); a
+// line for each step on the way.
 int ctl_wait_up(const std::string& run_dir);
 
 // Asks for the shutdown and waits until the supervisor is gone. 0 too when none was running.

@@ -50,8 +50,7 @@ int main(int argc, char** argv) {
   CLI::App* run_command =
       app.add_subcommand("run", "start the processes and keep them running until SIGTERM or SIGINT");
   run_command->add_option("--processes", options.processes, "the list of processes (TOML)")->required();
-  run_command
-      ->add_option("--run-dir", options.run_dir, "where state.json, the lock and the control socket are")
+  run_command->add_option("--run-dir", options.run_dir, "where state.json, the lock and the control socket are")
       ->required();
   run_command->add_flag("--quiet", options.quiet, "log to the file only");
   run_command->add_flag("--with-parent", options.with_parent, "stop when the parent process dies");
@@ -70,8 +69,7 @@ int main(int argc, char** argv) {
   probe_command->add_option("target", target)->required();
 
   std::vector<std::string> command;
-  CLI::App* contain_command =
-      app.add_subcommand("contain", "run a command, then end whatever it left running");
+  CLI::App* contain_command = app.add_subcommand("contain", "run a command, then end whatever it left running");
   contain_command->add_option("command", command)->required();
   contain_command->positionals_at_end();
 

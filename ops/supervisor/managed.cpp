@@ -37,9 +37,7 @@ const char* to_string(State state) {
 }
 
 Managed::Managed(const ProcessSpec& spec, const Spec& all, FdWatcher& loop)
-    : spec_(spec),
-      loop_(loop),
-      log_(all.log_dir + "/" + spec.name + ".log", all.log_bytes_max, all.log_files_max) {}
+    : spec_(spec), loop_(loop), log_(all.log_dir + "/" + spec.name + ".log", all.log_bytes_max, all.log_files_max) {}
 
 Managed::~Managed() { close_output(); }
 
@@ -48,14 +46,18 @@ void Managed::become(State next, const char* event) {
   state_ = next;
 }
 
+void Managed::ready(const char* event) {
+  become(State::running, event);
+  spdlog::info("{} is ready (pid {})", spec_.name, pid_);
+}
+
 void Managed::start(TimePoint now) {
   BARID_ASSERT(pid_ == 0);
   wanted_ = false;
   int pipe_ends[2] = {-1, -1};
   started_ = now;
   try {
-    if (pipe2(pipe_ends, O_CLOEXEC) != 0)
-      throw std::runtime_error("cannot start " + spec_.name + ": no pipe left");
+    if (pipe2(pipe_ends, O_CLOEXEC) != 0) throw std::runtime_error("cannot start " + spec_.name + ": no pipe left");
     pid_ = spawn({spec_.argv, spec_.env, spec_.user, spec_.death_signal, pipe_ends[1]});
   } catch (const std::runtime_error& error) {
     for (int end : pipe_ends)
@@ -71,7 +73,6 @@ void Managed::start(TimePoint now) {
   if (starts_++ > 0) ++restarts_;
   become(State::starting, "start");
   probe_at_ = now;
-  if (spec_.ready.empty() && !spec_.task) become(State::running, "no ready check");
 }
 
 void Managed::read_output() {
@@ -117,8 +118,7 @@ bool Managed::reaped(pid_t pid, int status, TimePoint now) {
     probe_pid_ = 0;
     probe_at_ = now + kProbeInterval;
     if (state_ == State::starting && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
-      become(State::running, "ready");
-      spdlog::info("{} is ready (pid {})", spec_.name, pid_);
+      ready("ready");
     }
     return true;
   }
@@ -126,8 +126,8 @@ bool Managed::reaped(pid_t pid, int status, TimePoint now) {
   kill(-pid_, SIGKILL);  // whatever is left of its process group
   pid_ = 0;
   if (output_ >= 0) read_output();  // its last words
-  const std::string how = WIFEXITED(status) ? "exit " + std::to_string(WEXITSTATUS(status))
-                                            : "signal " + std::to_string(WTERMSIG(status));
+  const std::string how =
+      WIFEXITED(status) ? "exit " + std::to_string(WEXITSTATUS(status)) : "signal " + std::to_string(WTERMSIG(status));
   died(how, WIFEXITED(status) && WEXITSTATUS(status) == 0, now);
   return true;
 }
@@ -163,6 +163,10 @@ void Managed::died(std::string how, bool clean, TimePoint now) {
 }
 
 void Managed::probe(TimePoint now) {
+  if (spec_.ready.empty()) {
+    if (now - started_ >= kSettled) ready("settled");
+    return;
+  }
   if (probe_pid_ != 0) {
     if (now - probe_at_ > kProbeTimeout) kill(probe_pid_, SIGKILL);
     return;

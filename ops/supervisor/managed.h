@@ -27,6 +27,7 @@ class Managed {
  public:
   static constexpr milliseconds kProbeInterval{50};
   static constexpr milliseconds kProbeTimeout{5'000};
+  static constexpr milliseconds kSettled{500};  // without a ready check: up when it has lived this long
   static constexpr std::size_t kReadBytes = 64 * 1024;
 
   Managed(const ProcessSpec& spec, const Spec& all, FdWatcher& loop);
@@ -52,6 +53,7 @@ class Managed {
  private:
   void become(State next, const char* event);
   void died(std::string how, bool clean, TimePoint now);
+  void ready(const char* event);
   void probe(TimePoint now);
   void read_output();
   void close_output();

@@ -15,10 +15,8 @@ bool answers(const std::string& target) {
   const auto slash = target.find('/');
   sockaddr_in address{};
   address.sin_family = AF_INET;
-  if (colon == std::string::npos ||
-      inet_pton(AF_INET, target.substr(0, colon).c_str(), &address.sin_addr) != 1)
-    throw std::runtime_error("not an address: " + target +
-                             " (127.0.0.1:PORT or 127.0.0.1:PORT/PATH is wanted)");
+  if (colon == std::string::npos || inet_pton(AF_INET, target.substr(0, colon).c_str(), &address.sin_addr) != 1)
+    throw std::runtime_error("not an address: " + target + " (127.0.0.1:PORT or 127.0.0.1:PORT/PATH is wanted)");
   address.sin_port = htons(static_cast<std::uint16_t>(std::atoi(target.c_str() + colon + 1)));
   const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const timeval patience{2, 0};

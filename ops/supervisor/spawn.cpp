@@ -56,8 +56,8 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 // From here to exec only async-signal-safe calls. On failure errno goes through `report`, then the child is
 // gone.
-[[noreturn]] void become(char* const* argv, char* const* env, const Identity* identity,
-                         const SpawnRequest& request, pid_t parent, int report) {
+[[noreturn]] void become(char* const* argv, char* const* env, const Identity* identity, const SpawnRequest& request,
+                         pid_t parent, int report) {
   setpgid(0, 0);
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
   sigset_t none;
@@ -88,8 +88,7 @@ pid_t spawn(const SpawnRequest& request) {
   if (identity) environment.insert(environment.begin(), "HOME=" + identity->home);
   std::vector<char*> argv = pointers(request.argv), env = pointers(environment);
   int report[2];
-  if (pipe2(report, O_CLOEXEC) != 0)
-    throw std::runtime_error("cannot start " + request.argv[0] + ": no pipe left");
+  if (pipe2(report, O_CLOEXEC) != 0) throw std::runtime_error("cannot start " + request.argv[0] + ": no pipe left");
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid == 0) become(argv.data(), env.data(), identity ? &*identity : nullptr, request, parent, report[1]);

@@ -55,8 +55,7 @@ class Table {
   }
   void finish() const {
     for (const auto& [key, value] : table_)
-      if (!known_.contains(std::string(key.str())))
-        complain(std::string(key.str()).c_str(), "is not a known key");
+      if (!known_.contains(std::string(key.str()))) complain(std::string(key.str()).c_str(), "is not a known key");
   }
   [[noreturn]] void complain(const char* key, const char* what) const {
     throw std::runtime_error(where_ + ": " + key + " " + what);
@@ -98,9 +97,7 @@ ProcessSpec read_process(const toml::node& node, const std::string& path) {
   const std::string restart = table.text("restart", "always");
   if (restart != "always" && restart != "on-failure" && restart != "never")
     table.complain("restart", "is none of always, on-failure, never");
-  spec.restart = restart == "always"  ? Restart::always
-                 : restart == "never" ? Restart::never
-                                      : Restart::on_failure;
+  spec.restart = restart == "always" ? Restart::always : restart == "never" ? Restart::never : Restart::on_failure;
   spec.ready = table.texts("ready");
   spec.stop_signal = signal_of(table, "stop_signal", "TERM");
   spec.death_signal = signal_of(table, "death_signal", "KILL");
@@ -127,8 +124,7 @@ Spec load_spec(const std::string& path) {
   spec.log_files_max = static_cast<unsigned>(top.number("log_files_max", 4, 1, 100));
   spec.start_timeout = milliseconds(top.number("start_timeout_ms", 60'000, 100, 3'600'000));
   const toml::node* processes = top.find("process");
-  if (processes == nullptr || !processes->is_array_of_tables())
-    top.complain("process", "is missing: nothing to run");
+  if (processes == nullptr || !processes->is_array_of_tables()) top.complain("process", "is missing: nothing to run");
   std::set<std::string> names;
   for (const toml::node& node : *processes->as_array()) {
     spec.processes.push_back(read_process(node, path));

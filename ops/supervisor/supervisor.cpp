@@ -105,17 +105,15 @@ void Supervisor::reap() {
   int status = 0;
   for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
     for (auto& process : processes_)
-      if (process->reaped(pid, status, steady_now()))
-        break;  // else: an orphan of theirs, adopted and now reaped
+      if (process->reaped(pid, status, steady_now())) break;  // else: an orphan of theirs, adopted and now reaped
 }
 
 void Supervisor::advance_start(TimePoint now) {
   bool ready = true;
   for (auto& process : processes_) {
     if (process->spec().stage != stage_) continue;
-    const bool hopeless =
-        process->state() == State::failed ||
-        (process->state() == State::backoff && process->deaths_in_a_row() >= kDeathsAtStartMax);
+    const bool hopeless = process->state() == State::failed ||
+                          (process->state() == State::backoff && process->deaths_in_a_row() >= kDeathsAtStartMax);
     if (hopeless) return give_up(process->spec().name + " does not start (" + process->last_exit() + ")");
     if (!process->up() && process->state() != State::stopped) {
       ready = false;
@@ -155,8 +153,7 @@ void Supervisor::advance_stop(TimePoint now) {
     Managed& one = **process;
     if (one.spec().stage < stage_) {
       bool higher_alive = false;
-      for (auto& other : processes_)
-        higher_alive = higher_alive || (other->spec().stage >= stage_ && other->alive());
+      for (auto& other : processes_) higher_alive = higher_alive || (other->spec().stage >= stage_ && other->alive());
       if (higher_alive) return;
       stage_ = one.spec().stage;
     }
@@ -191,8 +188,7 @@ std::string Supervisor::answer(std::string_view line) {
     return "error: no process of that name; there are" + names + "\n";
   }
   if (phase_ == Phase::stopping) return "error: everything is being stopped\n";
-  if (process->spec().task)
-    return "error: " + process->spec().name + " is a task of the start, not a process\n";
+  if (process->spec().task) return "error: " + process->spec().name + " is a task of the start, not a process\n";
   const TimePoint now = steady_now();
   if (verb == "stop") process->stop(now);
   if (verb == "restart") process->restart(now);
@@ -212,9 +208,8 @@ std::string Supervisor::state_json() const {
   bool first = true;
   for (const auto& process : processes_) {
     out += fmt::format(R"({}{{"name":{},"pid":{},"state":"{}","task":{},"restarts":{},"last_exit":{}}})",
-                       first ? "" : ",", quoted(process->spec().name), process->pid(),
-                       to_string(process->state()), process->spec().task, process->restarts(),
-                       quoted(process->last_exit()));
+                       first ? "" : ",", quoted(process->spec().name), process->pid(), to_string(process->state()),
+                       process->spec().task, process->restarts(), quoted(process->last_exit()));
     first = false;
   }
   return out + "]}\n";

@@ -18,8 +18,7 @@ namespace barid::supervisor {
 class Supervisor {
  public:
   static constexpr milliseconds kTick{50};
-  static constexpr unsigned kDeathsAtStartMax =
-      5;  // of one process before its stage was ever ready: gives up
+  static constexpr unsigned kDeathsAtStartMax = 5;  // of one process before its stage was ever ready: gives up
 
   // run_dir: state.json, supervisor.pid, supervisor.sock and supervisor.lock are kept there.
   // Throws when another supervisor runs this instance.

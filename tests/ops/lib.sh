@@ -10,7 +10,10 @@ instances=()
 cleanup() {
   local code=$? pid instance
   for instance in "${instances[@]}"; do "$repo/ops/down" --data "$instance" >/dev/null 2>&1 || true; done
-  for pid in $(jobs -p); do kill -KILL "$pid" 2>/dev/null || true; done
+  for pid in $(jobs -p); do
+    kill -KILL "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
   if [ "$code" -ne 0 ]; then
     echo "--- the logs of the failed test"
     find "$work" -name '*.log' -size -200k -path '*log/*' -exec tail -n 15 {} + 2>/dev/null || true

@@ -82,6 +82,19 @@ TEST(Gate, BoundsTheConnectRateAndForgetsOnlyWhatSaysNothing) {
   EXPECT_GT(gate.request(address(1), kStart), 0U);
 }
 
+TEST(Gate, CountsAWholeIpv6NetworkAsOneAddress) {
+  EdgeConfig config;
+  config.connections_per_address = 1;
+  Gate gate(config);
+  PeerAddress one, neighbour, elsewhere;
+  one.bytes[0] = neighbour.bytes[0] = elsewhere.bytes[0] = 0x20;
+  neighbour.bytes[15] = 9;
+  elsewhere.bytes[7] = 1;
+  EXPECT_EQ(gate.enter(one, kStart).verdict, Gate::Verdict::admitted);
+  EXPECT_EQ(gate.enter(neighbour, kStart).verdict, Gate::Verdict::too_many_from_address);
+  EXPECT_EQ(gate.enter(elsewhere, kStart).verdict, Gate::Verdict::admitted);
+}
+
 TEST(PeerAddress, PrintsBothFamilies) {
   EXPECT_EQ(address(7).text(), "10.0.0.7");
   PeerAddress six;

@@ -121,7 +121,7 @@ TEST_P(EdgeTls, AChangedRecordBreaksIt) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Versions, EdgeTls, ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
-                         [](const auto& info) { return info.param == TLS1_3_VERSION ? "Tls13" : "Tls12"; });
+                         [](const auto& test) { return test.param == TLS1_3_VERSION ? "Tls13" : "Tls12"; });
 
 TEST(TlsContext, NamesTheFileThatCannotBeUsed) {
   try {

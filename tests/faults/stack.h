@@ -1,0 +1,44 @@
+// A whole Barid instance of a test's own: ops/up in a temporary folder, real servers, killed and healed at will. Owned
+// by the test; one thread; the destructor takes everything down.
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "tests/support/process.h"
+
+namespace barid::test {
+
+class Stack {
+ public:
+  // `edit` is applied to barid.toml (a line is replaced or added under its [section]) before anything is started.
+  struct Setting {
+    std::string section, key, value;
+  };
+  explicit Stack(const std::vector<Setting>& settings = {});
+  ~Stack();
+  Stack(const Stack&) = delete;
+  Stack& operator=(const Stack&) = delete;
+
+  nlohmann::json status();
+  bool ready();
+  pid_t pid_of(const std::string& process);  // by the beginning of its name: "edge", "worker", "nats", "postgres"
+  void kill(const std::string& process);     // -9; the supervisor starts it again
+  std::string server() const;                // tcp://127.0.0.1:PORT
+  std::string data() const { return dir_.path() + "/instance"; }
+  std::string code_for(const std::string& phone);  // the one-time code that was sent last; waits for it
+
+ private:
+  TempDir dir_;
+  std::string server_;
+};
+
+// Runs a program to its end; returns its exit status and what it printed.
+struct Ran {
+  int status = -1;
+  std::string output;
+};
+Ran run(const std::vector<std::string>& argv, std::chrono::seconds patience);
+
+}  // namespace barid::test
