@@ -97,6 +97,7 @@ class World {
   void judge_shown(Device& device, Truth& letter, const std::string& frame);
   void take_receipt(Device& device, const wire::Receipt& receipt, const std::string& frame);
   void show(Device& device, const std::string& frame);
+  void judge_replaced(ConnId conn) const;
   void judge_publish(const Envelope& receipt);
   void receipt_is_durable(const Envelope& receipt);
   void judge_acknowledged(std::size_t index);
