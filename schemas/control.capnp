@@ -1,68 +1,37 @@
-#Between processes : the ZeroMQ bus(edge and owner), directory calls over NATS, and the device token.
+# Between processes: the ZeroMQ bus (edge and owner), directory calls over NATS, and the device token.
 @0xc6f02e8b1d7a9345;
 using Cxx = import "/capnp/c++.capnp";
 using Wire = import "wire.capnp";
 $Cxx.namespace("barid::control::schema");
 
-#edge → owner; one message a turn.Read in the order opens, acks, closes.
+# edge → owner; one message a turn. Read in the order opens, acks, closes.
 struct ToOwner {
-  edgeIncarnation @0 : UInt64;
-  opens @1 : List(SessionOpen);
-  acks @2 : List(SessionAck);
-  closes @3 : List(SessionClose);
-  announced @4 : List(PartitionEpoch);
-#every session of that partition has been opened at this epoch worker @5 : UInt64;
-#whom this is for : a successor at the same endpoint ignores it number @6 : UInt64;
-# 1, 2, 3 … from this edge to this worker : a gap means that messages were lost
-} struct PartitionEpoch {
-  partition @0 : UInt16;
-  epoch @1 : UInt64;
-} struct SessionOpen {
-  user @0 : UInt64;
-  device @1 : UInt64;
-  conn @2 : UInt64;
-  sessionNo @3 : UInt64;
-} struct SessionAck {
-  user @0 : UInt64;
-  device @1 : UInt64;
-  conn @2 : UInt64;
-  upTo @3 : UInt64;
-} struct SessionClose {
-  user @0 : UInt64;
-  device @1 : UInt64;
-  conn @2 : UInt64;
+  edgeIncarnation @0 :UInt64;
+  opens @1 :List(SessionOpen);
+  acks @2 :List(SessionAck);
+  closes @3 :List(SessionClose);
+  announced @4 :List(PartitionEpoch);  # every session of that partition has been opened at this epoch
+  worker @5 :UInt64;  # whom this is for: a successor at the same endpoint ignores it
+  number @6 :UInt64;  # 1, 2, 3 … from this edge to this worker: a gap means that messages were lost
 }
-#owner → edge; one message a turn and edge.
+struct PartitionEpoch { partition @0 :UInt16; epoch @1 :UInt64; }
+struct SessionOpen { user @0 :UInt64; device @1 :UInt64; conn @2 :UInt64; sessionNo @3 :UInt64; }
+struct SessionAck { user @0 :UInt64; device @1 :UInt64; conn @2 :UInt64; upTo @3 :UInt64; }
+struct SessionClose { user @0 :UInt64; device @1 :UInt64; conn @2 :UInt64; }
+
+# owner → edge; one message a turn and edge.
 struct ToEdge {
-  workerIncarnation @0 : UInt64;
-  deliveries @1 : List(Delivery);
-  kicks @2 : List(Kick);
-  number @4 : UInt64;
-# 1, 2, 3 … from this worker to this edge : a gap means that messages were lost reannounce @3 : Bool;
-#the owner has lost count of this edge : open every session again
-} struct Delivery {
-  partition @0 : UInt16;
-  epoch @1 : UInt64;
-  conn @2 : UInt64;
-  frame @3 : Data;
-} struct Kick {
-  partition @0 : UInt16;
-  epoch @1 : UInt64;
-  conn @2 : UInt64;
-  code @3 : UInt16;
+  workerIncarnation @0 :UInt64;
+  deliveries @1 :List(Delivery);
+  kicks @2 :List(Kick);
+  number @4 :UInt64;  # 1, 2, 3 … from this worker to this edge: a gap means that messages were lost
+  reannounce @3 :Bool;  # the owner has lost count of this edge: open every session again
 }
-#edge → directory : NATS request on `directory.call`; the reply is one wire.Response(unpacked).
-struct DirectoryCall {
-  user @0 : UInt64;
-  device @1 : UInt64;
-  address @2 : Text;
-  request @3 : Wire.Request;
-}
-#What a device presents at login; `token` on the wire is a signed blob, see schemas / token.h.
-struct Token {
-  user @0 : UInt64;
-  device @1 : UInt64;
-  deviceKey @2 : Data;
-  issuedAtS @3 : Int64;
-  expiresAtS @4 : Int64;
-}
+struct Delivery { partition @0 :UInt16; epoch @1 :UInt64; conn @2 :UInt64; frame @3 :Data; }
+struct Kick { partition @0 :UInt16; epoch @1 :UInt64; conn @2 :UInt64; code @3 :UInt16; }
+
+# edge → directory: NATS request on `directory.call`; the reply is one wire.Response (unpacked).
+struct DirectoryCall { user @0 :UInt64; device @1 :UInt64; address @2 :Text; request @3 :Wire.Request; }
+
+# What a device presents at login; `token` on the wire is a signed blob, see schemas/token.h.
+struct Token { user @0 :UInt64; device @1 :UInt64; deviceKey @2 :Data; issuedAtS @3 :Int64; expiresAtS @4 :Int64; }
