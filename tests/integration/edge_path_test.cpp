@@ -177,6 +177,21 @@ TEST_P(EdgePath, AnOwnerThatLostCountGetsEverySessionAgain) {
   EXPECT_NE(opened(2).conn, first.conn);
 }
 
+TEST_P(EdgePath, ALostBusMessageOpensEverySessionAnew) {
+  start();
+  TestClient alice(edge_->port());
+  edge_->log_in(alice, kAlice, kAliceDevice);
+  const auto first = opened(1);
+  deliver(first, 1, "one");
+  EXPECT_EQ(alice.expect<wire::Deliver>().content, "one");
+  owner().lose_a_message();
+  deliver(first, 1, "three");  // behind the lost one: to be given again, in the new session
+  const auto second = opened(2);
+  EXPECT_NE(second.conn, first.conn);
+  deliver(second, 1, "two");
+  EXPECT_EQ(alice.expect<wire::Deliver>().content, "two");
+}
+
 TEST_P(EdgePath, AKickIsToldAndCloses) {
   start();
   TestClient alice(edge_->port());

@@ -111,7 +111,7 @@ void World::everything_once() {
     post(device);
     for (int i = 0; i < 8; ++i) read_frame(device);
     acknowledge(device);
-    if (device.revoked) device.outbox.clear();
+    if (device.revoked) device.outbox.clear(), device.held_back.clear();
   }
   for (int i = 0; i < 4; ++i) give_batch();
   Owner& o = *owner_;
@@ -137,7 +137,7 @@ std::string World::unrest() const {
   for (const Edge& e : edges_)
     if (e.alive && (!e.to_owner.empty() || !e.to_edge.empty())) return "the bus carries messages";
   for (const Device& d : devices_) {
-    if (!d.outbox.empty()) return "letters are not accepted";
+    if (!d.outbox.empty() || !d.held_back.empty()) return "letters are not accepted";
     if (d.connection && !connections_[*d.connection].wire.empty()) return "frames are not read";
     if (!d.revoked) continue;
     if (const auto inbox = inboxes_.find(d.id); inbox != inboxes_.end())
