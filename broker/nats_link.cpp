@@ -5,6 +5,7 @@
 #include <atomic>
 #include <charconv>
 #include <deque>
+#include <future>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -17,6 +18,7 @@
 namespace barid::broker {
 namespace {
 constexpr int kReadBufferBytes = 256 * 1024;
+constexpr std::chrono::seconds kCloseWait{2};
 
 Message view_of(natsMsg* msg) {
   Message m;
@@ -56,6 +58,8 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
       home;  // the loop's thread once it runs; construction happens before on another, which is fine
   NatsConnection connection;
   bool connected = false, closing = false;
+  std::promise<void> closed;
+  std::atomic<bool> closed_told{false};
 
   int fd = -1;  // our own duplicate of the library's socket: its number can't be reused behind our back
   bool read_wanted = false, write_wanted = false, write_armed = false;
@@ -115,6 +119,11 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
     auto* impl = static_cast<Impl*>(self);
     impl->at_home([impl] { impl->set_connected(false); });
   }
+  // The library's last word, on its callback thread: from here on it does not know us any more.
+  static void on_closed(natsConnection*, void* self) {
+    auto* impl = static_cast<Impl*>(self);
+    if (!impl->closed_told.exchange(true)) impl->closed.set_value();
+  }
   static void on_reconnected(natsConnection*, void* self) {
     auto* impl = static_cast<Impl*>(self);
     impl->at_home([impl] { impl->set_connected(true); });
@@ -152,7 +161,11 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
 
   void drain() {
     natsMsg* raw = nullptr;
-    while (natsSubscription_NextMsg(&raw, replies.get(), 0) == NATS_OK) {
+    while (true) {
+      const natsStatus status = natsSubscription_NextMsg(&raw, replies.get(), 0);
+      if (status == NATS_NO_RESPONDERS)
+        continue;  // the library ate that reply: its request times out, the rest goes on
+      if (status != NATS_OK) break;
       const NatsMsg msg(raw);
       on_reply(msg.get());
     }
@@ -209,6 +222,7 @@ NatsLink::NatsLink(FdWatcher& loop, const NatsConfig& config, const std::string&
   check(natsOptions_SetSendAsap(o, true), "NATS send");
   check(natsOptions_SetDisconnectedCB(o, &Impl::on_disconnected, impl_.get()), "NATS callback");
   check(natsOptions_SetReconnectedCB(o, &Impl::on_reconnected, impl_.get()), "NATS callback");
+  check(natsOptions_SetClosedCB(o, &Impl::on_closed, impl_.get()), "NATS callback");
   const TimePoint until = steady_now() + patience;
   natsConnection* raw = nullptr;
   natsStatus status = natsConnection_Connect(&raw, o);
@@ -234,6 +248,9 @@ NatsLink::~NatsLink() {
   impl_->replies.reset();
   natsConnection_Close(impl_->connection.get());
   impl_->unwatch();
+  // The disconnect callback runs on a thread of the library, perhaps only now: it may not find us gone.
+  if (impl_->closed.get_future().wait_for(kCloseWait) != std::future_status::ready)
+    SPDLOG_WARN("the NATS library did not finish closing a connection in time");
 }
 
 bool NatsLink::connected() const { return impl_->connected; }

@@ -39,8 +39,9 @@ class SocketHandler {
   // May still come after pause(), for what the kernel had handed over already.
   virtual void on_bytes(Socket& socket, std::string_view bytes) = 0;
   virtual void on_end(Socket& socket, int error) = 0;  // once: 0 = the peer's FIN, else errno
-  virtual void on_sent(Socket& socket) = 0;    // all that send() took is with the kernel (or lost with the socket)
-  virtual void on_closed(Socket& socket) = 0;  // after close(): the last call, the handler may free the socket
+  virtual void on_sent(Socket& socket) = 0;  // all that send() took is with the kernel (or lost with the socket)
+  // After close(): the last call, the handler may free the socket. Its descriptor is not in use again before that.
+  virtual void on_closed(Socket& socket) = 0;
 };
 
 class Engine : public FdWatcher {

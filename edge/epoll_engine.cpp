@@ -108,8 +108,8 @@ class EpollEngine final : public Engine {
   void close(Socket& socket) override {
     if (socket.closing) return;
     socket.closing = true;
-    ::close(socket.fd);  // leaves the epoll set with it
-    closed_.push_back(&socket);
+    epoll_ctl(epoll_, EPOLL_CTL_DEL, socket.fd, nullptr);
+    closed_.push_back(&socket);  // its number may be given to a new socket only once the handler has let go of this one
   }
 
   void run() override {
@@ -123,7 +123,10 @@ class EpollEngine final : public Engine {
       finish_turn();
       std::vector<Socket*> closed;
       closed.swap(closed_);  // only now can no event of this turn point at them
-      for (Socket* socket : closed) handler_->on_closed(*socket);
+      for (Socket* socket : closed) {
+        ::close(socket->fd);
+        handler_->on_closed(*socket);
+      }
       buried_.clear();
     }
   }

@@ -4,7 +4,6 @@
 #include <liburing.h>
 #include <poll.h>
 #include <spdlog/spdlog.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -18,6 +17,7 @@
 
 #include "base/assert.h"
 #include "edge/engine.h"
+#include "edge/uring_ring.h"
 
 namespace barid::edge {
 namespace {
@@ -26,13 +26,9 @@ namespace {
 enum Op : std::uintptr_t { kIgnored = 0, kReceive = 1, kSend = 2, kWatch = 3, kAccept = 4, kOpMask = 15 };
 
 constexpr unsigned kQueueEntries = 4096;
-constexpr unsigned kBuffers = 512;  // provided for receives; a power of two
-constexpr unsigned kBufferBytes = 8 * 1024;
-constexpr int kBufferGroup = 0;
 constexpr unsigned kLoadEvents = 8;  // a turn with fewer is not load: never wait for company
 constexpr unsigned kWaitEventsMax = 64;
 constexpr std::chrono::microseconds kLoadWait{500};
-constexpr unsigned kFlags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_CLAMP;
 
 struct alignas(16) Watched {
   FdWatcher::OnEvents on_events;
@@ -46,97 +42,9 @@ struct alignas(16) Listener {
   TimePoint again{};
 };
 
-[[noreturn]] void refused(int error, const char* what) {
-  throw std::system_error(-error, std::generic_category(), what);
-}
-
-// The ring and the buffers that it receives into.
-class Ring {
- public:
-  Ring(unsigned entries, unsigned flags) {
-    io_uring_params params{};
-    params.flags = flags;
-    if (const int error = io_uring_queue_init_params(entries, &ring_, &params); error < 0)
-      refused(error, "io_uring_queue_init");
-    try {
-      provide_buffers();
-    } catch (...) {
-      io_uring_queue_exit(&ring_);
-      throw;
-    }
-  }
-  ~Ring() {
-    io_uring_queue_exit(&ring_);
-    munmap(memory_, kMemoryBytes);
-  }
-  Ring(const Ring&) = delete;
-  Ring& operator=(const Ring&) = delete;
-
-  io_uring* get() { return &ring_; }
-  std::string_view buffer(unsigned id, int bytes) const {
-    return {data_ + static_cast<std::size_t>(id) * kBufferBytes, static_cast<std::size_t>(bytes)};
-  }
-  void give_back(unsigned id) {
-    io_uring_buf_ring_add(buffers_, data_ + static_cast<std::size_t>(id) * kBufferBytes, kBufferBytes,
-                          static_cast<unsigned short>(id), io_uring_buf_ring_mask(kBuffers), 0);
-    io_uring_buf_ring_advance(buffers_, 1);
-  }
-
- private:
-  static constexpr std::size_t kRingBytes = kBuffers * sizeof(io_uring_buf);
-  static constexpr std::size_t kMemoryBytes = kRingBytes + static_cast<std::size_t>(kBuffers) * kBufferBytes;
-
-  void provide_buffers() {
-    memory_ = mmap(nullptr, kMemoryBytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory_ == MAP_FAILED) throw std::system_error(errno, std::generic_category(), "mmap of receive buffers");
-    buffers_ = static_cast<io_uring_buf_ring*>(memory_);
-    data_ = static_cast<char*>(memory_) + kRingBytes;
-    io_uring_buf_reg reg{};
-    reg.ring_addr = reinterpret_cast<std::uintptr_t>(memory_);
-    reg.ring_entries = kBuffers;
-    reg.bgid = kBufferGroup;
-    if (const int error = io_uring_register_buf_ring(&ring_, &reg, 0); error < 0) {
-      munmap(memory_, kMemoryBytes);
-      refused(error, "io_uring_register_buf_ring");
-    }
-    io_uring_buf_ring_init(buffers_);
-    for (unsigned id = 0; id < kBuffers; ++id) give_back(id);
-  }
-
-  io_uring ring_{};
-  void* memory_ = nullptr;
-  io_uring_buf_ring* buffers_ = nullptr;
-  char* data_ = nullptr;
-};
-
-void arm_receive(io_uring_sqe* sqe, int fd) {
-  io_uring_prep_recv_multishot(sqe, fd, nullptr, 0, 0);
-  sqe->flags |= IOSQE_BUFFER_SELECT;
-  sqe->buf_group = kBufferGroup;
-}
-
-// A kernel may know the ring and not multishot receive: ask it for one byte.
-void prove_multishot() {
-  Ring ring(8, kFlags);
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
-    throw std::system_error(errno, std::generic_category(), "socketpair");
-  io_uring_sqe* sqe = io_uring_get_sqe(ring.get());
-  arm_receive(sqe, ends[0]);
-  [[maybe_unused]] auto put = ::write(ends[1], "x", 1);
-  io_uring_cqe* cqe = nullptr;
-  __kernel_timespec patience{1, 0};
-  int result = io_uring_submit_and_wait_timeout(ring.get(), &cqe, 1, &patience, nullptr);
-  if (result >= 0 && cqe != nullptr) result = cqe->res;
-  const bool works = result == 1 && cqe != nullptr && (cqe->flags & IORING_CQE_F_MORE) != 0;
-  ::close(ends[0]);
-  ::close(ends[1]);
-  if (!works) refused(result < 0 ? result : -EOPNOTSUPP, "io_uring multishot receive");
-}
-
 class UringEngine final : public Engine {
  public:
-  UringEngine() : ring_(kQueueEntries, kFlags | IORING_SETUP_R_DISABLED) {
+  UringEngine() : ring_(kQueueEntries, kUringFlags | IORING_SETUP_R_DISABLED) {
     watch(wake_fd(), POLLIN, [this](std::uint32_t) { run_posted(); });
     every(kAcceptPause, [this] { retry_listeners(); });
   }
@@ -262,7 +170,7 @@ class UringEngine final : public Engine {
     io_uring_sqe* sqe = io_uring_get_sqe(ring_.get());
     while (sqe == nullptr) {  // full: hand over what there is
       if (const int error = io_uring_submit(ring_.get()); error < 0 && error != -EBUSY && error != -EAGAIN)
-        refused(error, "io_uring_submit");
+        uring_refused(error, "io_uring_submit");
       sqe = io_uring_get_sqe(ring_.get());
     }
     return sqe;
@@ -286,7 +194,7 @@ class UringEngine final : public Engine {
   }
   void arm(Socket& socket) {
     io_uring_sqe* sqe = free_entry();
-    arm_receive(sqe, socket.fd);
+    uring_arm_receive(sqe, socket.fd);
     io_uring_sqe_set_data64(sqe, tag(&socket, kReceive));
     socket.armed = true;
   }
@@ -314,7 +222,7 @@ class UringEngine final : public Engine {
     io_uring_cqe* cqe = nullptr;
     const int result = io_uring_submit_and_wait_timeout(ring_.get(), &cqe, count, &patience, nullptr);
     if (result < 0 && result != -ETIME && result != -EINTR && result != -EBUSY && result != -EAGAIN)
-      refused(result, "io_uring_enter");
+      uring_refused(result, "io_uring_enter");
     sends_queued_ = 0;
   }
 
@@ -417,7 +325,7 @@ class UringEngine final : public Engine {
       if (!listener->armed && listener->fd >= 0 && now_ >= listener->again) arm(*listener);
   }
 
-  Ring ring_;
+  UringRing ring_;
   bool enabled_ = false;
   unsigned sends_queued_ = 0, last_events_ = 0;
   std::unordered_map<int, std::unique_ptr<Watched>> watched_;

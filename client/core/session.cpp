@@ -51,8 +51,11 @@ TimePoint Session::deadline() const {
   TimePoint first = heard_at_ + milliseconds(welcome_.half_open_ms);
   first = std::min(first, said_at_ + milliseconds(welcome_.heartbeat_ms));
   if (!pinged_) first = std::min(first, heard_at_ + milliseconds(welcome_.heartbeat_ms));
-  if (const auto hold = sender_.hold_until()) first = std::min(first, *hold);
-  if (sender_.wants_reconnect()) first = std::min(first, reconnect_by_);
+  if (sender_.wants_reconnect()) {
+    first = std::min(first, reconnect_by_);
+  } else if (const auto hold = sender_.hold_until()) {
+    first = std::min(first, *hold);
+  }
   if (resolve_at_ != TimePoint()) first = std::min(first, resolve_at_);
   for (const auto& [id, call] : asked_) first = std::min(first, call.deadline);
   return first;

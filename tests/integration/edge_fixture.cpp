@@ -42,6 +42,7 @@ FakeOwner::~FakeOwner() {
 void FakeOwner::say(control::ToEdge message) {
   // The frames' views have to live until the bytes are made: encode here, send there.
   std::string bytes;
+  message.number = ++sent_;
   control::encode(bytes, message);
   std::promise<broker::Sent> sent;
   loop_.post([&] {
@@ -152,7 +153,7 @@ EdgeProcess::EdgeProcess(const EdgeOptions& options) {
   config.close();
   const auto self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   process = std::make_unique<test::ChildProcess>(
-      std::vector<std::string>{self / "../../edge/barid-edge", "--config", dir_.file("barid.toml"), "--name", "edge-t",
+      std::vector<std::string>{self / "barid-edge", "--config", dir_.file("barid.toml"), "--name", "edge-t",
                                "--observe-port", std::to_string(observe_port_)},
       dir_.file("edge.log"));
   EXPECT_TRUE(wait_ready()) << test::read_file(dir_.file("edge.log"));

@@ -32,6 +32,7 @@ class Echo final : public SocketHandler {
     auto peer = std::make_unique<Peer>();
     peer->fd = fd;
     engine_.add(*peer);
+    EXPECT_FALSE(peers.contains(fd)) << "a descriptor came again before its last socket was let go";
     peers[fd] = std::move(peer);
     ++accepted;
   }
@@ -250,6 +251,20 @@ TEST_P(EdgeEngine, AResetEndsTheSocketWithItsError) {
   ::close(fd);
   EXPECT_TRUE(eventually([&] { return echo_->closed == 1; }));
   EXPECT_EQ(ask([this] { return echo_->last_error; }), ECONNRESET);
+}
+
+TEST_P(EdgeEngine, ADescriptorIsNotReusedBeforeItsSocketIsLetGo) {
+  engine_->listen(listener_, 0);
+  start();
+  for (int i = 0; i < 300; ++i) {
+    const int leaving = connect();
+    ASSERT_TRUE(eventually([&] { return echo_->accepted == 2 * i + 1; }));
+    ask([&] {  // in one turn: the end of one connection and the start of the next
+      ::close(leaving);
+      ::close(connect());
+    });
+    ASSERT_TRUE(eventually([&] { return echo_->closed == 2 * i + 2; }));
+  }
 }
 
 TEST_P(EdgeEngine, StopListeningRefusesNewConnectionsAndKeepsOldOnes) {
