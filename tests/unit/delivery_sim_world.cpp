@@ -21,7 +21,12 @@ World::World(std::uint64_t seed, bool tracing) : rng_(seed * 0x2545f4914f6cdd1dU
   config_.devices_max = rng_.below(4);
   config_.ack_deadline = milliseconds(rng_.between(2'000, 6'000));
   config_.ack_deadline_under_pressure = milliseconds(1'500);
-  config_.delivery_attempts = p.burials ? 2 : 60'000;
+  config_.delivery_attempts = 60'000;
+  if (p.burials) {
+    p.slow_readers = true;
+    config_.delivery_attempts = static_cast<std::uint16_t>(rng_.between(1, 2));
+    config_.ack_deadline = milliseconds(2'500);
+  }
 
   for (std::size_t i = 0; i < p.devices; ++i) {
     Device device;
@@ -37,6 +42,7 @@ World::~World() = default;
 WallMs World::wall() const { return WallMs{wall_offset_ + now_.time_since_epoch() / milliseconds(1)}; }
 
 void World::run() {
+  reads_fail_ = profile_.failing_reads;
   take_over();
   chaos();
   calm();
@@ -151,9 +157,11 @@ void World::calm() {
   note("---- faults end");
   faults_ = false;
   for (std::size_t round = 0; round < kRestRounds; ++round) {
+    reads_fail_ = profile_.failing_reads && round < kRestRounds / 10;
     everything_once();
     if (round % 4 == 0) tick();
-    if (unrest().empty()) return;
+    // After a tick and its consequences: a read that failed is repeated by the tick only.
+    if (!reads_fail_ && round % 4 == 3 && unrest().empty()) return;
   }
   throw Failure("does not come to rest: " + unrest());
 }
