@@ -83,7 +83,7 @@ void Crowd::connect(Client& client) {
   client.wire.clear();
   client.layers.reset();
   if (server_.transport != Transport::tcp) client.layers = std::make_unique<Layers>(server_.transport, server_.tls);
-  client.since_ns = turn_now_;
+  client.since_ns = now_ns();
   epoll_event event{};
   event.events = EPOLLOUT;
   event.data.ptr = &client;

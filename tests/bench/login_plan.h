@@ -20,7 +20,7 @@ class LoginPlan final : public Scenario {
     crowd_ = &crowd;
     for (std::uint32_t i = 0; i < options_.clients; ++i) idle_.push_back(&crowd.add(i, nullptr));
   }
-  void judge(Verdict&) const override {}
+  Verdict judge() const override { return {}; }
 
   std::int64_t on_turn(std::int64_t) override {
     closing_ = true;

@@ -209,19 +209,21 @@ bool PairPlan::all_settled() const {
   return true;
 }
 
-void PairPlan::judge(Verdict& verdict) const {
+Verdict PairPlan::judge() const {
+  Verdict v;
   const bool receipts = crowd_->dialect().has_receipts();
   for (std::uint32_t i = 0; i < count_; ++i) {
     const Client& c = crowd_->at(i);
-    verdict.sent += c.sent();
-    verdict.unaccepted += c.sent() - c.accepted.taken();
-    verdict.delivered += c.arrived.taken();
-    if (c.accepted.taken() > c.arrived.taken()) verdict.lost += c.accepted.taken() - c.arrived.taken();
-    verdict.doubled += c.arrived.repeated();
-    verdict.reordered += c.arrived.late();
-    if (receipts) verdict.receipts_missing += c.sent() - c.receipts.taken();
+    v.sent += c.sent();
+    v.unaccepted += c.sent() - c.accepted.taken();
+    v.delivered += c.arrived.taken();
+    if (c.accepted.taken() > c.arrived.taken()) v.lost += c.accepted.taken() - c.arrived.taken();
+    v.doubled += c.arrived.repeated();
+    v.reordered += c.arrived.late();
+    if (receipts) v.receipts_missing += c.sent() - c.receipts.taken();
   }
-  verdict.corrupted += tally.corrupted.get();
+  v.corrupted += tally.corrupted.get();
+  return v;
 }
 
 }  // namespace barid::bench

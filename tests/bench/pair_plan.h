@@ -23,7 +23,7 @@ class PairPlan final : public Scenario {
            std::vector<Identity> identities);
 
   void attach(Crowd& crowd) override;
-  void judge(Verdict& verdict) const override;
+  Verdict judge() const override;
 
   std::int64_t on_turn(std::int64_t now) override;
   void on_online(Client& client) override;

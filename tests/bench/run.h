@@ -61,14 +61,26 @@ struct Tally {
 struct Verdict {
   std::uint64_t sent = 0, unaccepted = 0, delivered = 0, lost = 0, doubled = 0, reordered = 0, corrupted = 0,
                 receipts_missing = 0;
+  Verdict& operator+=(const Verdict& v) {
+    sent += v.sent;
+    unaccepted += v.unaccepted;
+    delivered += v.delivered;
+    lost += v.lost;
+    doubled += v.doubled;
+    reordered += v.reordered;
+    corrupted += v.corrupted;
+    receipts_missing += v.receipts_missing;
+    return *this;
+  }
   bool good() const { return unaccepted + lost + doubled + reordered + corrupted + receipts_missing == 0; }
 };
 
 class Scenario : public Plan {
  public:
   virtual void attach(Crowd& crowd) = 0;
-  virtual void judge(Verdict& verdict) const = 0;  // after its thread has ended
+  virtual Verdict judge() const = 0;  // at the end, while the crowd is still there
   Tally tally;
+  Verdict verdict;  // what judge() said
 };
 
 }  // namespace barid::bench

@@ -42,6 +42,7 @@ void drive(Scenario& plan, const Options& options, const TlsContext* tls, Contro
       const std::int64_t now = now_ns();
       crowd.turn(now, plan.on_turn(now));
     }
+    plan.verdict = plan.judge();
   } catch (const std::exception& error) {
     control.fail(error.what());
   }
@@ -319,9 +320,9 @@ int Runner::run_store(bool drain) {
 // ---- the report
 
 Verdict Runner::judge() const {
-  Verdict verdict;
-  for (const auto& plan : plans_) plan->judge(verdict);
-  return verdict;
+  Verdict all;
+  for (const auto& plan : plans_) all += plan->verdict;
+  return all;
 }
 
 void Runner::add_common(ordered_json& json, const Window& w, Counted counted) const {

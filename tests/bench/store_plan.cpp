@@ -168,17 +168,19 @@ void StorePlan::on_gone(Client& client) {
   free_.push_back(&client);
 }
 
-void StorePlan::judge(Verdict& verdict) const {
-  verdict.sent += tally.sent.get();
-  verdict.unaccepted += tally.sent.get() - tally.accepted.get();
+Verdict StorePlan::judge() const {
+  Verdict v;
+  v.sent += tally.sent.get();
+  v.unaccepted += tally.sent.get() - tally.accepted.get();
   for (const Tracker& rounds : rounds_) {
-    verdict.delivered += rounds.taken();
-    verdict.doubled += rounds.repeated();
-    verdict.reordered += rounds.late();
+    v.delivered += rounds.taken();
+    v.doubled += rounds.repeated();
+    v.reordered += rounds.late();
   }
-  verdict.lost += tally.accepted.get() - verdict.delivered;
-  verdict.corrupted += tally.corrupted.get();
-  verdict.receipts_missing += verdict.delivered - tally.receipts.get();
+  v.lost += tally.accepted.get() - v.delivered;
+  v.corrupted += tally.corrupted.get();
+  v.receipts_missing += v.delivered - tally.receipts.get();
+  return v;
 }
 
 }  // namespace barid::bench

@@ -24,7 +24,7 @@ class StorePlan final : public Scenario {
   StorePlan(const Options& options, Control& control, const Mint& mint, Return how);
 
   void attach(Crowd& crowd) override;
-  void judge(Verdict& verdict) const override;
+  Verdict judge() const override;
   std::int64_t come_back_ns() const { return back_last_ - back_first_; }  // first Welcome to last message
   std::uint64_t messages() const { return std::uint64_t{recipients_} * each_; }
 
