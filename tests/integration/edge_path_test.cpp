@@ -1,5 +1,6 @@
 // The edge between real clients and a real broker, on both engines.
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <csignal>
 #include <filesystem>
@@ -392,6 +393,30 @@ TEST_P(EdgePath, StopsInTimeAndTellsEveryClientWhenToComeBack) {
   }
   EXPECT_EQ(edge_->process->wait(std::chrono::seconds(10)), 0);
   EXPECT_LT(steady_now() - before, std::chrono::seconds(6));
+}
+
+TEST_P(EdgePath, SeveralReactorsServeOnePort) {
+  start({.engine = "", .edge_lines = "threads = 3", .listener_lines = "", .more_listeners = ""});
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    clients.push_back(std::make_unique<TestClient>(edge_->port()));
+    edge_->log_in(*clients.back(), UserId(100 + i), DeviceId(200 + i));
+    clients.back()->send(edge_->message(1, "from many"));
+  }
+  for (auto& client : clients) EXPECT_EQ(client->expect<wire::Accepted>().ranges, (std::vector<SeqRange>{{1, 1}}));
+}
+
+TEST_P(EdgePath, ATakenPortIsOneClearSentence) {
+  start({.engine = "", .edge_lines = "threads = 2", .listener_lines = "", .more_listeners = ""});
+  const std::string log = edge_->folder() + "/second.log";
+  const auto self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  test::ChildProcess second({self / "barid-edge", "--config", edge_->folder() + "/barid.toml", "--observe-port", "0"},
+                            log);
+  const auto status = second.wait(std::chrono::seconds(10));
+  ASSERT_TRUE(status && WIFEXITED(*status));
+  EXPECT_EQ(WEXITSTATUS(*status), 1);
+  EXPECT_NE(test::read_file(log).find("cannot listen on 127.0.0.1:" + std::to_string(edge_->port())),
+            std::string::npos);
 }
 
 TEST_P(EdgePath, SaysWhatIsMissingUntilEveryPartitionHasAnOwner) {
