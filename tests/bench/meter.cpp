@@ -36,16 +36,17 @@ Window between(const Sample& from, const Sample& to, Counted counted) {
       w.count = to.online - from.online;
       break;
   }
-  const double things = w.count > 0 ? static_cast<double>(w.count) : 1;
+  // Nothing was counted: nothing cost anything, and shares say what the processes did.
+  const double each = w.count > 0 ? 1 / static_cast<double>(w.count) : 0;
   for (const auto& [name, ns] : to.server_cpu_ns) {
     const auto before = from.server_cpu_ns.find(name);
-    const double us =
-        static_cast<double>(ns - (before == from.server_cpu_ns.end() ? 0 : before->second)) / 1e3 / things;
-    w.server_us[name] = us;
-    w.server_us_all += us;
+    const double us = static_cast<double>(ns - (before == from.server_cpu_ns.end() ? 0 : before->second)) / 1e3;
+    w.server_us[name] = us * each;
+    w.server_us_all += us * each;
+    w.server_share += us / 1e6 / w.seconds;
   }
   const auto own = static_cast<double>(to.own_cpu_ns - from.own_cpu_ns);
-  w.own_us = own / 1e3 / things;
+  w.own_us = own / 1e3 * each;
   w.own_share = w.seconds > 0 ? own / 1e9 / w.seconds : 0;
   for (std::size_t i = 0; i < w.latency.size(); ++i) w.latency[i] = to.latency[i] - from.latency[i];
   return w;

@@ -25,7 +25,8 @@ struct Window {
   double seconds = 0;
   std::uint64_t count = 0;
   std::map<std::string, double> server_us;  // CPU per counted thing, by process
-  double server_us_all = 0, own_us = 0, own_share = 0;
+  double server_us_all = 0, own_us = 0;
+  double server_share = 0, own_share = 0;  // of a core
   Histogram::Counts latency{};
   double per_second() const { return seconds > 0 ? static_cast<double>(count) / seconds : 0; }
 };

@@ -339,8 +339,10 @@ void Runner::add_common(ordered_json& json, const Window& w, Counted counted) co
   json[counted == Counted::accepted ? "accepted_per_s" : per_second] = w.per_second();
   json["server_cpu_us_per_message"] = w.server_us_all;
   for (const auto& [name, us] : w.server_us) json["server_cpu_us_per_message_by_process"][name] = us;
+  json["server_cpu_share"] = w.server_share;
   json["generator_cpu_us_per_message"] = w.own_us;
   json["generator_cpu_share"] = w.own_share;
+  if (count_of(w.latency) == 0) return;
   for (const auto& [key, share] :
        {std::pair{"p50_ms", 0.5}, {"p90_ms", 0.9}, {"p99_ms", 0.99}, {"p999_ms", 0.999}, {"max_ms", 1.0}})
     json[key] = percentile_ms(w.latency, share);
@@ -362,7 +364,8 @@ int Runner::finish(ordered_json& json, const Verdict& v) const {
   for (const char* key :
        {"delivered_per_s", "accepted_per_s", "logins_per_s", "p50_ms", "p99_ms", "p999_ms", "server_cpu_us_per_message",
         "generator_cpu_us_per_message", "drained_per_s", "first_message_p99_ms"})
-    if (json.contains(key)) std::printf("  %-32s %14.3f\n", key, json[key].get<double>());
+    if (json.contains(key) && json[key].get<double>() != 0)
+      std::printf("  %-32s %14.3f\n", key, json[key].get<double>());
   if (json.contains("server_cpu_us_per_message_by_process"))
     for (const auto& [name, us] : json["server_cpu_us_per_message_by_process"].items())
       std::printf("    %-30s %14.3f\n", name.c_str(), us.get<double>());

@@ -25,6 +25,7 @@ void StorePlan::attach(Crowd& crowd) {
     Client& client = crowd.add(s, &identities_[s]);
     client.first_seq = client.next_seq = options_.first_seq;
     client.accepted = client.receipts = Tracker(options_.first_seq);
+    client.intended_ns.resize(kSendWindow);
     crowd.connect(client);
   }
 }
@@ -65,6 +66,7 @@ std::int64_t StorePlan::on_turn(std::int64_t now) {
 void StorePlan::send_some(Client& sender) {
   while (sender.resume_seq == 0 && sender.sent() < quota_of(sender.index) &&
          sender.sent() - sender.accepted.taken() < kSendWindow) {
+    sender.intended_ns[sender.next_seq % kSendWindow] = crowd_->turn_now();
     put(sender, sender.next_seq++);
     tally.sent.add();
   }
@@ -78,7 +80,11 @@ void StorePlan::put(Client& sender, std::uint64_t seq) {
 }
 
 void StorePlan::on_accepted(Client& client, std::uint64_t first, std::uint64_t count) {
+  if (client.name >= kSenders || first < client.first_seq || first + count > client.next_seq)
+    return tally.corrupted.add();
   tally.accepted.add(client.accepted.take(first, count));
+  for (std::uint64_t seq = first; seq < first + count; ++seq)
+    tally.latency.record(crowd_->turn_now() - client.intended_ns[seq % kSendWindow]);
   send_some(client);
 }
 
