@@ -41,7 +41,7 @@ class Rng {  // SplitMix64: the same numbers on every machine
 struct Profile {
   bool lossy_bus, vanishing, edges_die, owners_die, slow_readers, lost_park_acks, late_publishes, failing_reads,
       resends, clock_steps, blocks, revokes, short_lives, full_inboxes, burials, garbage, redeliveries, sweeps,
-      inbox_dedups;
+      inbox_dedups, slow_receipts;
   std::size_t devices, edges, steps;
 };
 

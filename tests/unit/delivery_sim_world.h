@@ -114,6 +114,7 @@ class World {
   Rng rng_;
   bool tracing_;
   bool faults_ = true;
+  bool reads_fail_ = false;  // for a while longer than the other faults: nothing else may have to wake a reader
   Profile profile_{};
   std::deque<std::string> trace_;
   Tally tally_;

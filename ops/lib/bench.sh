@@ -1,0 +1,98 @@
+# What ops/bench needs beyond an instance: a private one with limits off, its processes, one run of the generator.
+# Sourced by ops/bench after common.sh and instance.sh.
+# shellcheck shell=bash
+
+bench_dir=$root_dir/build/bench
+
+# A certificate of the instance's own, for the TLS listener.
+make_certificate() {
+  [ ! -e "$data_dir/tls.crt" ] || return 0
+  (umask 077 && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=localhost \
+    -keyout "$data_dir/tls.key" -out "$data_dir/tls.crt" 2>"$data_dir/log/openssl.log") ||
+    die "openssl could not make a certificate: see $data_dir/log/openssl.log"
+}
+
+tls_port() { printf '%d\n' $((port_base + ${#port_names[@]})); }
+
+# The example configuration with every rate limit off, a TLS listener, and warnings only in the log.
+write_bench_config() { # partitions, edge threads
+  (umask 077 && render_config | sed \
+    -e "s/^partitions = .*/partitions = $1/" -e "s/^threads = .*/threads = $2/" -e 's/^level = .*/level = "warn"/' \
+    -e "s|^# tls_certificate_file = .*|tls_certificate_file = \"$data_dir/tls.crt\"|" \
+    -e "s|^# tls_key_file = .*|tls_key_file = \"$data_dir/tls.key\"|" \
+    -e 's/^# \(sends_per_device\|connects_per_address\|requests_per_device\|requests_per_address\) = .*/\1 = { per_second = 0, burst = 0 }/' \
+    >"$data_dir/barid.toml")
+  cat >>"$data_dir/barid.toml" <<TOML
+
+[[edge.listeners]]
+kind = "tcp"
+address = "127.0.0.1"
+port = $(tls_port)
+tls = true
+TOML
+}
+
+# Fresh every time: what an earlier run left in the streams would be measured with this one.
+start_instance() { # partitions, edge threads
+  stop_instance
+  remove_instance
+  choose_ports "$given_base"
+  make_folders
+  make_secrets
+  make_certificate
+  make_postgres_home
+  write_bench_config "$1" "$2"
+  remember_ports
+  started=true
+  "$root_dir/ops/up" --detach --no-build --data "$data_dir" --port-base "$port_base" >"$bench_dir/up.log" 2>&1 ||
+    die "the instance did not start: see $bench_dir/up.log"
+}
+
+started=false
+stop_instance() {
+  if $started; then
+    started=false
+    "$root_dir/ops/down" --data "$data_dir" >/dev/null 2>&1 || true
+  fi
+}
+
+# The folder is ours alone: it lies in build/bench. Postgres may live elsewhere (make_postgres_home).
+remove_instance() {
+  [ -e "$data_dir" ] || return 0
+  "$root_dir/ops/down" --data "$data_dir" >/dev/null 2>&1 || true
+  if [ -L "$data_dir/postgres" ]; then rm -rf "$(realpath "$data_dir/postgres")"; fi
+  if [ -L "$data_dir/run" ]; then rm -rf "$(realpath "$data_dir/run")"; fi
+  rm -rf "$data_dir"
+}
+
+instance_pids() { # → edge=1,worker=2,nats=3,postgres=4
+  "$root_dir/ops/status" --json --data "$data_dir" |
+    jq --raw-output '[.processes[] | select(.state == "running") | "\(.name)=\(.pid)"] | join(",")'
+}
+
+# One run against the instance; the last line of its output, one JSON object, goes to FILE.
+run_barid() { # file, scenario, options…
+  local file=$1 scenario=$2 port
+  shift 2
+  port=$(port_of tcp)
+  case " $* " in
+    *" websocket "*) port=$(port_of websocket) ;;
+    *" tls "*) port=$(tls_port) ;;
+  esac
+  run_generator "$file" "$scenario" --port "$port" --secrets "$data_dir/secrets" --pids "$(instance_pids)" \
+    --worker-observe "$(port_of worker_observe)" "$@"
+}
+
+run_generator() { # file, scenario, options…
+  local file=$1 code=0
+  shift
+  "$bin_dir/barid-bench" "$@" --json >"$file.out" || code=$?
+  if [ "$code" -gt 1 ]; then
+    rm -f "$file.out"
+    return "$code"
+  fi
+  sed '$d' "$file.out"
+  tail -n 1 "$file.out" >"$file"
+  rm -f "$file.out"
+  return "$code"
+}

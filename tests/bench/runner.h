@@ -1,0 +1,61 @@
+// Carries out one scenario: builds the clients, moves the stages on, measures, checks, reports. Main thread; the plans
+// run on threads of their own, which it owns.
+#pragma once
+
+#include <memory>
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "tests/bench/meter.h"
+#include "tests/bench/run.h"
+
+namespace barid::bench {
+
+class Runner {
+ public:
+  explicit Runner(const Options& options);
+  ~Runner();
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  // 0: measured and nothing lost, doubled, reordered, corrupted. 1: something was. Throws when it could not be
+  // measured.
+  int run();
+
+ private:
+  static constexpr std::chrono::seconds kPatience{30};  // without any progress
+
+  int run_pairs();
+  int run_idle();
+  int run_logins();
+  int run_store(bool drain);
+
+  std::vector<std::unique_ptr<Scenario>> make_pairs();
+  void start(std::vector<std::unique_ptr<Scenario>> plans);
+  void go(Stage stage);
+  void stop();
+  void check() const;  // throws what a plan has failed with
+  void wait_online(std::uint64_t wanted);
+  bool wait_done();  // false: nothing moved for kPatience
+  bool all_done() const;
+  Sample watch(const std::string& stage, std::uint32_t seconds, Counted counted);
+  void wait_parked(std::uint64_t wanted) const;
+  double worker_metric(const std::string& name) const;
+
+  Verdict judge() const;
+  void add_common(nlohmann::ordered_json& json, const Window& window, Counted counted) const;
+  int finish(nlohmann::ordered_json& json, const Verdict& verdict) const;
+
+  const Options options_;
+  Control control_;
+  ServerProcesses processes_;
+  std::unique_ptr<TlsContext> tls_;
+  std::unique_ptr<Mint> mint_;
+  std::vector<std::unique_ptr<Scenario>> plans_;
+  std::vector<std::thread> threads_;
+  std::unique_ptr<Meter> meter_;
+};
+
+}  // namespace barid::bench
