@@ -41,9 +41,9 @@ int EdgeApp::run() {
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   raise_descriptor_limit();
-  const auto& listeners = config_.edge.listeners;
+  auto& listeners = config_.edge.listeners;
   if (listeners.empty()) throw std::runtime_error("the configuration has no [[edge.listeners]]: nothing to listen on");
-  for (const ListenerConfig& listener : listeners) prove_port_free(listener);
+  for (ListenerConfig& listener : listeners) listener.port = free_port_for(listener);
   if (std::any_of(listeners.begin(), listeners.end(), [](const auto& l) { return l.tls; }))
     tls_ = std::make_unique<TlsContext>(config_.edge.tls_certificate_file, config_.edge.tls_key_file);
   observe_ = std::make_unique<Observe>("barid-edge", config_.edge.observe_port, [this] { return missing(); });
@@ -116,13 +116,10 @@ bool EdgeApp::read_meta() {
 }
 
 void EdgeApp::start_reactors() {
-  auto& listeners = config_.edge.listeners;
+  const auto& listeners = config_.edge.listeners;
   std::vector<std::vector<int>> sockets(config_.edge.threads);
   for (auto& mine : sockets)
-    for (ListenerConfig& listener : listeners) {
-      mine.push_back(listen_on(listener));
-      listener.port = port_of(mine.back());  // port 0 became one that all reactors share
-    }
+    for (const ListenerConfig& listener : listeners) mine.push_back(listen_on(listener, sockets.size() > 1));
   reactors_.resize(config_.edge.threads, nullptr);
   for (std::size_t i = 0; i < sockets.size(); ++i) {
     std::promise<void> started;

@@ -58,8 +58,7 @@ PeerAddress peer_of(int fd) {
   return address;
 }
 
-namespace {
-int bind_to(const ListenerConfig& listener, bool shared) {
+int listen_on(const ListenerConfig& listener, bool shared) {
   const std::string where = listener.address + ":" + std::to_string(listener.port);
   addrinfo hints{}, *found = nullptr;
   hints.ai_family = AF_UNSPEC;
@@ -80,10 +79,6 @@ int bind_to(const ListenerConfig& listener, bool shared) {
   }
   return fd;
 }
-}  // namespace
-
-int listen_on(const ListenerConfig& listener) { return bind_to(listener, true); }
-void prove_port_free(const ListenerConfig& listener) { ::close(bind_to(listener, false)); }
 
 std::uint16_t port_of(int fd) {
   sockaddr_storage storage{};
@@ -91,6 +86,13 @@ std::uint16_t port_of(int fd) {
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &size) != 0) return 0;
   return ntohs(storage.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(storage).sin6_port
                                              : reinterpret_cast<const sockaddr_in&>(storage).sin_port);
+}
+
+std::uint16_t free_port_for(const ListenerConfig& listener) {
+  const int fd = listen_on(listener, false);
+  const std::uint16_t port = port_of(fd);
+  ::close(fd);
+  return port;
 }
 
 void set_no_delay(int fd) {

@@ -24,9 +24,11 @@ struct PeerAddressHash {
 
 PeerAddress peer_of(int fd);  // all zero when the kernel does not know
 
-// A listening socket with SO_REUSEPORT, so that every reactor has its own. Throws std::system_error naming the address.
-int listen_on(const ListenerConfig& listener);
-void prove_port_free(const ListenerConfig& listener);  // throws: SO_REUSEPORT would share it with a stranger in silence
+// A listening socket. Shared: with SO_REUSEPORT, so that every reactor has its own; the kernel would share the port
+// with a stranger in silence too, so ask free_port_for() first. Throws std::system_error naming the address.
+int listen_on(const ListenerConfig& listener, bool shared);
+// The listener's port, or a free one in place of 0. Throws when it is taken.
+std::uint16_t free_port_for(const ListenerConfig& listener);
 std::uint16_t port_of(int fd);
 void set_no_delay(int fd);
 void raise_descriptor_limit();  // RLIMIT_NOFILE to its hard limit

@@ -56,7 +56,13 @@ bool Owners::set(Partition partition, Owner owner) {
   if (!before.empty() && before != seat.owner.endpoint) disconnect_if_unused(before);
   if (seat.owner.endpoint.empty()) return false;
   bus_.connect(seat.owner.endpoint);
-  links_[seat.owner.endpoint].pending.edge = edge_;
+  Link& link = links_[seat.owner.endpoint];
+  link.pending.edge = edge_;
+  if (link.pending.worker != seat.owner.worker) {  // a new process at this endpoint: it knows nothing of us yet
+    link.pending.clear();
+    link.pending.worker = seat.owner.worker;
+    link.sent = 0;
+  }
   return true;
 }
 
@@ -66,6 +72,14 @@ void Owners::disconnect_if_unused(const std::string& endpoint) {
   if (used) return;
   links_.erase(endpoint);
   bus_.disconnect(endpoint);
+}
+
+bool Owners::heard(Incarnation worker, std::uint64_t number) {
+  if (expected_.size() >= kWorkersMax) expected_.clear();  // costs each an announcement
+  std::uint64_t& expected = expected_.try_emplace(worker, 1).first->second;
+  const bool complete = number == expected;
+  expected = number + 1;
+  return complete;
 }
 
 bool Owners::admit(Partition partition, Epoch epoch) {
@@ -116,8 +130,10 @@ void Owners::announced(Partition partition) {
 }
 
 bool Owners::send(const std::string& endpoint, Link& link) {
+  link.pending.number = link.sent + 1;
   control::encode(scratch_, link.pending);
   if (bus_.send(endpoint, scratch_) != broker::Sent::sent) return false;
+  ++link.sent;
   link.pending.clear();
   return true;
 }

@@ -28,6 +28,7 @@ class Owners {
  public:
   static constexpr std::chrono::seconds kHeartbeat{1};
   static constexpr std::size_t kOpensPerMessage = 32'768;
+  static constexpr std::size_t kWorkersMax = 1'024;    // remembered
   static constexpr std::size_t kPendingMax = 262'144;  // entries for one owner that does not take them
 
   Owners(broker::EdgeBus& bus, Incarnation edge, std::uint16_t partitions);
@@ -36,6 +37,9 @@ class Owners {
   bool set(Partition partition, Owner owner);
   const Owner& of(Partition partition) const { return partitions_[partition.value].owner; }
   std::uint16_t count() const { return static_cast<std::uint16_t>(partitions_.size()); }
+
+  // Number of a worker's message. False: messages before it were lost, its partitions are to be announced again.
+  bool heard(Incarnation worker, std::uint64_t number);
 
   // A delivery or kick of this epoch arrives: false if a higher one is known.
   bool admit(Partition partition, Epoch epoch);
@@ -55,6 +59,7 @@ class Owners {
   struct Link {
     control::ToOwner pending;
     bool overflowed = false;  // entries were dropped
+    std::uint64_t sent = 0;   // number of the last message to this worker
     std::size_t entries() const {
       return pending.opens.size() + pending.acks.size() + pending.closes.size() + pending.announced.size();
     }
@@ -72,6 +77,7 @@ class Owners {
   Incarnation edge_;
   std::vector<Seat> partitions_;
   std::unordered_map<std::string, Link> links_;
+  std::unordered_map<Incarnation, std::uint64_t> expected_;  // by worker: number of its next message
   std::string scratch_;
 };
 

@@ -61,15 +61,18 @@ void Reactor::from_owner(std::string_view bytes) {
     spdlog::warn("an owner sent {} bytes that can't be read: is its version another?", bytes.size());
     return;
   }
+  const Incarnation worker = to_edge_.worker;
+  const bool complete = owners_->heard(worker, to_edge_.number);
+  if (!complete) spdlog::warn("messages of an owner were lost; opening the sessions with it anew");
+  if (to_edge_.reannounce || !complete) {  // first: what is meant for the sessions of before must not be counted
+    for (std::uint16_t p = 0; p < owners_->count(); ++p)
+      if (owners_->of(Partition(p)).worker == worker) announce(Partition(p), true);
+  }
   for (const control::Delivery& delivery : to_edge_.deliveries) deliver(delivery);
   for (const control::Kick& kick : to_edge_.kicks) {
     Connection* c = owners_->admit(kick.partition, kick.epoch) ? find_opened(kick.conn) : nullptr;
     if (c != nullptr) end_session(*c, kick.code, 0, "closed by the owner of the partition");
   }
-  if (!to_edge_.reannounce) return;
-  const Incarnation worker = to_edge_.worker;
-  for (std::uint16_t p = 0; p < owners_->count(); ++p)
-    if (owners_->of(Partition(p)).worker == worker) announce(Partition(p), true);
 }
 
 void Reactor::deliver(const control::Delivery& delivery) {

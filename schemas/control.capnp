@@ -11,6 +11,8 @@ struct ToOwner {
   acks @2 :List(SessionAck);
   closes @3 :List(SessionClose);
   announced @4 :List(PartitionEpoch);  # every session of that partition has been opened at this epoch
+  worker @5 :UInt64;  # whom this is for: a successor at the same endpoint ignores it
+  number @6 :UInt64;  # 1, 2, 3 … from this edge to this worker: a gap means that messages were lost
 }
 struct PartitionEpoch { partition @0 :UInt16; epoch @1 :UInt64; }
 struct SessionOpen { user @0 :UInt64; device @1 :UInt64; conn @2 :UInt64; sessionNo @3 :UInt64; }
@@ -22,6 +24,7 @@ struct ToEdge {
   workerIncarnation @0 :UInt64;
   deliveries @1 :List(Delivery);
   kicks @2 :List(Kick);
+  number @4 :UInt64;  # 1, 2, 3 … from this worker to this edge: a gap means that messages were lost
   reannounce @3 :Bool;  # the owner has lost count of this edge: open every session again
 }
 struct Delivery { partition @0 :UInt16; epoch @1 :UInt64; conn @2 :UInt64; frame @3 :Data; }

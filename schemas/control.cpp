@@ -43,6 +43,8 @@ void encode(std::string& out, const ToOwner& m) {
   capnp::MallocMessageBuilder message(bus_scratch(64 + 4 * count));
   auto b = message.initRoot<schema::ToOwner>();
   b.setEdgeIncarnation(m.edge.value);
+  b.setWorker(m.worker.value);
+  b.setNumber(m.number);
   auto opens = b.initOpens(static_cast<unsigned>(m.opens.size()));
   for (unsigned i = 0; i < m.opens.size(); ++i) {
     opens[i].setUser(m.opens[i].user.value);
@@ -77,6 +79,8 @@ Result<ToOwner, Errc> decode_to_owner(std::string_view bytes) {
     auto r = reader.getRoot<schema::ToOwner>();
     ToOwner m;
     m.edge = Incarnation(r.getEdgeIncarnation());
+    m.worker = Incarnation(r.getWorker());
+    m.number = r.getNumber();
     m.opens.reserve(r.getOpens().size());
     for (auto o : r.getOpens())
       m.opens.push_back(
@@ -99,6 +103,7 @@ void encode(std::string& out, const ToEdge& m) {
   capnp::MallocMessageBuilder message(bus_scratch(words));
   auto b = message.initRoot<schema::ToEdge>();
   b.setWorkerIncarnation(m.worker.value);
+  b.setNumber(m.number);
   b.setReannounce(m.reannounce);
   auto deliveries = b.initDeliveries(static_cast<unsigned>(m.deliveries.size()));
   for (unsigned i = 0; i < m.deliveries.size(); ++i) {
@@ -126,6 +131,7 @@ Errc const* decode_to_edge(std::string_view bytes, ToEdge& out) {
     capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options(bytes));
     auto r = reader.getRoot<schema::ToEdge>();
     out.worker = Incarnation(r.getWorkerIncarnation());
+    out.number = r.getNumber();
     out.reannounce = r.getReannounce();
     out.deliveries.reserve(r.getDeliveries().size());
     for (auto d : r.getDeliveries())

@@ -42,6 +42,8 @@ struct PartitionEpoch {
 // Read in the order opens, acks, closes, announced.
 struct ToOwner {
   Incarnation edge;
+  Incarnation worker;        // whom this is for: a successor at the same endpoint ignores it
+  std::uint64_t number = 0;  // 1, 2, 3 … from this edge to this worker: a gap means that messages were lost
   std::vector<SessionOpen> opens;
   std::vector<SessionAck> acks;
   std::vector<SessionClose> closes;
@@ -66,6 +68,7 @@ struct Kick {
 // owner → edge, one a turn and edge.
 struct ToEdge {
   Incarnation worker;
+  std::uint64_t number = 0;          // 1, 2, 3 … from this worker to this edge: a gap means that messages were lost
   std::vector<Delivery> deliveries;  // per conn in the order to be written
   std::vector<Kick> kicks;           // after the deliveries: send wire::Error{code} and close
   bool reannounce = false;  // the owner has lost count of this edge: announce every session of its partitions again

@@ -42,7 +42,7 @@ bool is_passing(const std::string& sqlstate) {
 }  // namespace
 
 struct Pool::Impl {
-  Impl(std::string url_in, std::size_t connections) : url(with_connect_timeout(url_in)), slots(connections) {
+  Impl(const std::string& url_in, std::size_t connections) : url(with_connect_timeout(url_in)), slots(connections) {
     watchdog = std::thread([this] { watch(); });
   }
   ~Impl() {
@@ -164,9 +164,9 @@ void Pool::Impl::watch() {
   }
 }
 
-Pool::Pool(std::string url, std::size_t connections) {
+Pool::Pool(const std::string& url, std::size_t connections) {
   BARID_ASSERT(connections > 0);
-  impl_ = std::make_unique<Impl>(std::move(url), connections);
+  impl_ = std::make_unique<Impl>(url, connections);
 }
 Pool::~Pool() = default;
 

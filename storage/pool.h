@@ -43,7 +43,7 @@ class Pool {
   static constexpr int kAttempts = 3;
 
   // Connects to nothing yet: a worker starts while Postgres is away.
-  Pool(std::string url, std::size_t connections);
+  Pool(const std::string& url, std::size_t connections);
   ~Pool();  // no transaction may be under way
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;

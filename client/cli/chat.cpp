@@ -186,8 +186,8 @@ class Screen {
                           conversation_.link_text(), conversation_.link_good(), notice_, help_};
     const auto& link = client_.link();
     using Kind = client::Client::Link::Kind;
-    if (state.notice.empty() && (link.kind == Kind::offline || link.kind == Kind::stopped))
-      state.notice = printable(link.text);
+    if (link.kind == Kind::offline || link.kind == Kind::stopped)  // why nothing moves comes first
+      state.notice = printable(link.text) + (notice_.empty() ? "" : " · " + notice_);
     auto frame = view_.frame(state, editor_, terminal_.size());
     if (view_.wants_older() && !all_older_) {
       load_older();

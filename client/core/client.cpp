@@ -122,7 +122,7 @@ void Client::move_bytes() {
   }
 }
 
-void Client::drop_connection(const std::string& why) {
+void Client::drop_connection(std::string why) {
   transport_.reset();
   session_->disconnected(why, now());
 }

@@ -57,7 +57,7 @@ class Client {
   void take_session();
   void connect_if_due();
   void move_bytes();
-  void drop_connection(const std::string& why);
+  void drop_connection(std::string why);  // by value: the reason is the transport's own
   void handle_events(Turn& turn);
   void serve_calls();
   bool look_at_store();

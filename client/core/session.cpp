@@ -152,13 +152,21 @@ void Session::handle(std::vector<wire::Frame>& frames, Now now) {
     }
     transaction.commit();
   } catch (...) {
-    out_.resize(out_before);  // nothing may be said that rests on what was undone
+    undone(out_before);
     throw;
   }
   if (taken_ == acked_ || phase_ != Phase::online) return;
   wire::append(out_, wire::Ack{taken_});
   acked_ = taken_;
   said_at_ = now.steady;
+}
+
+// A transaction was rolled back. Nothing may be said that rests on it, and our counts of this connection may be ahead
+// of the store: an Ack from here on could cover what was never stored. So this connection has nothing more to say or
+// hear.
+void Session::undone(std::size_t out_bytes_before) {
+  out_.resize(out_bytes_before);
+  close("the local store failed");
 }
 
 void Session::on(const wire::Challenge& challenge, Now now) {
@@ -297,7 +305,6 @@ void Session::progress(Now now) {
   if (phase_ != Phase::online) return;
   if (dirty_ || sender_.hold_until() || resolve_at_ != TimePoint()) {
     const std::size_t before = out_.size();
-    const Sender saved = sender_;
     try {
       Transaction transaction(store_,
                               Store::Durability::durable);  // numbers are given out once, whatever happens
@@ -307,8 +314,7 @@ void Session::progress(Now now) {
       resolve(now);
       transaction.commit();
     } catch (...) {
-      sender_ = saved;
-      out_.resize(before);
+      undone(before);
       throw;
     }
     if (out_.size() != before) events_.push_back(event::Changed{});

@@ -53,9 +53,15 @@ void Session::expire_calls(Now now) {
     }
     auto node = asked_.extract(it++);
     const wire::Response late{node.key(), wire::Error{wire::Code::unavailable, 0, "the directory did not answer"}};
-    Transaction transaction(store_, Store::Durability::relaxed);
-    answered(node.mapped(), late, now);
-    transaction.commit();
+    const std::size_t out_before = out_.size();
+    try {
+      Transaction transaction(store_, Store::Durability::relaxed);
+      answered(node.mapped(), late, now);
+      transaction.commit();
+    } catch (...) {
+      undone(out_before);
+      throw;
+    }
   }
 }
 

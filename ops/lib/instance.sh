@@ -176,6 +176,7 @@ init_postgres() {
   step "Creating a private Postgres in $data_dir/postgres"
   local fresh=$pg_home/data.new
   rm -rf "$fresh"
+  (umask 077 && : >"$data_dir/log/initdb.log")
   (
     cd "$pg_home"
     as_db_user "$pg_bin/initdb" --pgdata="$fresh" --username=postgres --encoding=UTF8 --locale=C.UTF-8 --data-checksums \

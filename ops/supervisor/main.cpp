@@ -3,6 +3,7 @@
 #include <spdlog/sinks/rotating_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -29,6 +30,7 @@ int run(const RunOptions& options) {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent) return 0;
   }
+  umask(077);  // logs, sockets and whatever the processes write are their user's alone
   Spec spec = load_spec(options.processes);
   auto logger = std::make_shared<spdlog::logger>("supervisor");
   logger->sinks().push_back(std::make_shared<spdlog::sinks::rotating_file_sink_st>(

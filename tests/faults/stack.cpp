@@ -50,8 +50,8 @@ Ran run(const std::vector<std::string>& argv, std::chrono::seconds patience) {
 }
 
 Stack::Stack(const std::vector<Setting>& settings) {
-  const std::vector<std::string> up{"--detach", "--no-build", "--data", data(),
-                                    "--port-base", std::to_string(free_port() / 10 * 10)};
+  const std::vector<std::string> up{"--detach", "--no-build",  "--data",
+                                    data(),     "--port-base", std::to_string(free_port() / 10 * 10)};
   if (!settings.empty()) {
     // The configuration is written at the first start; then the processes read the edited one.
     auto stores = up;
@@ -81,7 +81,8 @@ bool Stack::ready() {
 pid_t Stack::pid_of(const std::string& process) {
   const auto now = status();
   for (const auto& p : now.at("processes"))
-    if (p.at("name").get<std::string>().starts_with(process) && p.at("pid").is_number()) return p.at("pid").get<pid_t>();
+    if (p.at("name").get<std::string>().starts_with(process) && p.at("pid").is_number())
+      return p.at("pid").get<pid_t>();
   return -1;
 }
 

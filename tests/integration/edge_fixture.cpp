@@ -42,6 +42,7 @@ FakeOwner::~FakeOwner() {
 void FakeOwner::say(control::ToEdge message) {
   // The frames' views have to live until the bytes are made: encode here, send there.
   std::string bytes;
+  message.number = ++sent_;
   control::encode(bytes, message);
   std::promise<broker::Sent> sent;
   loop_.post([&] {

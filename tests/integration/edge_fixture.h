@@ -28,6 +28,7 @@ class FakeOwner {
   explicit FakeOwner(const std::string& endpoint);
   ~FakeOwner();
   void say(control::ToEdge message);  // to the one edge that was heard last
+  void lose_a_message() { ++sent_; }  // as if one had been sent and lost
   // All that came so far, in order.
   std::vector<control::SessionOpen> opens();
   std::vector<control::SessionAck> acks();
@@ -43,6 +44,7 @@ class FakeOwner {
   std::string edge_;
   control::ToOwner heard_;
   std::size_t messages_ = 0;
+  std::uint64_t sent_ = 0;
 };
 
 // A blocking client: frames over one TCP socket, with a time-out on everything.

@@ -1,5 +1,6 @@
 // The edge between real clients and a real broker, on both engines.
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <csignal>
 #include <filesystem>
@@ -175,6 +176,21 @@ TEST_P(EdgePath, AnOwnerThatLostCountGetsEverySessionAgain) {
   message.reannounce = true;
   owner().say(message);
   EXPECT_NE(opened(2).conn, first.conn);
+}
+
+TEST_P(EdgePath, ALostBusMessageOpensEverySessionAnew) {
+  start();
+  TestClient alice(edge_->port());
+  edge_->log_in(alice, kAlice, kAliceDevice);
+  const auto first = opened(1);
+  deliver(first, 1, "one");
+  EXPECT_EQ(alice.expect<wire::Deliver>().content, "one");
+  owner().lose_a_message();
+  deliver(first, 1, "three");  // behind the lost one: to be given again, in the new session
+  const auto second = opened(2);
+  EXPECT_NE(second.conn, first.conn);
+  deliver(second, 1, "two");
+  EXPECT_EQ(alice.expect<wire::Deliver>().content, "two");
 }
 
 TEST_P(EdgePath, AKickIsToldAndCloses) {
@@ -377,6 +393,30 @@ TEST_P(EdgePath, StopsInTimeAndTellsEveryClientWhenToComeBack) {
   }
   EXPECT_EQ(edge_->process->wait(std::chrono::seconds(10)), 0);
   EXPECT_LT(steady_now() - before, std::chrono::seconds(6));
+}
+
+TEST_P(EdgePath, SeveralReactorsServeOnePort) {
+  start({.engine = "", .edge_lines = "threads = 3", .listener_lines = "", .more_listeners = ""});
+  std::vector<std::unique_ptr<TestClient>> clients;
+  for (std::uint64_t i = 0; i < 30; ++i) {
+    clients.push_back(std::make_unique<TestClient>(edge_->port()));
+    edge_->log_in(*clients.back(), UserId(100 + i), DeviceId(200 + i));
+    clients.back()->send(edge_->message(1, "from many"));
+  }
+  for (auto& client : clients) EXPECT_EQ(client->expect<wire::Accepted>().ranges, (std::vector<SeqRange>{{1, 1}}));
+}
+
+TEST_P(EdgePath, ATakenPortIsOneClearSentence) {
+  start({.engine = "", .edge_lines = "threads = 2", .listener_lines = "", .more_listeners = ""});
+  const std::string log = edge_->folder() + "/second.log";
+  const auto self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  test::ChildProcess second({self / "barid-edge", "--config", edge_->folder() + "/barid.toml", "--observe-port", "0"},
+                            log);
+  const auto status = second.wait(std::chrono::seconds(10));
+  ASSERT_TRUE(status && WIFEXITED(*status));
+  EXPECT_EQ(WEXITSTATUS(*status), 1);
+  EXPECT_NE(test::read_file(log).find("cannot listen on 127.0.0.1:" + std::to_string(edge_->port())),
+            std::string::npos);
 }
 
 TEST_P(EdgePath, SaysWhatIsMissingUntilEveryPartitionHasAnOwner) {

@@ -5,6 +5,7 @@ repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 export BARID_PRESET=${BARID_BUILD##*/}
 bin=$BARID_BUILD/bin
 work=$(mktemp -d)
+chmod 711 "$work" # Postgres, as another user, passes through
 instances=()
 
 cleanup() {

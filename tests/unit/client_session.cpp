@@ -164,6 +164,10 @@ TEST_F(SessionTest, SaysNothingThatRestsOnAFailedCommit) {
   EXPECT_THROW(give_mine(wire::Deliver{kBob, kBobDevice, 1, 3, 4, text_bytes("x")}), std::runtime_error);
   EXPECT_TRUE(mine.output().empty());
   EXPECT_TRUE(db.history(bob, 10).empty());
+  disk.full = false;  // room again: but an Ack on this connection would cover the one that was lost
+  give_mine(wire::Deliver{kBob, kBobDevice, 2, 3, 4, text_bytes("y")});
+  EXPECT_TRUE(mine.output().empty());
+  EXPECT_TRUE(mine.wants_close());
 }
 
 TEST_F(SessionTest, TellsOnceWhatWasReadAsRanges) {

@@ -23,7 +23,7 @@ class Directory {
 };
 
 TEST(ClientStore, TakesEachMessageExactlyOnceInWhateverOrder) {
-  rc::check([](const std::vector<std::uint8_t>& numbers, bool far) {
+  EXPECT_TRUE(rc::check([](const std::vector<std::uint8_t>& numbers, bool far) {
     SqliteStore db(":memory:");
     std::set<std::uint64_t> taken;
     Transaction transaction(db, Store::Durability::durable);
@@ -32,7 +32,7 @@ TEST(ClientStore, TakesEachMessageExactlyOnceInWhateverOrder) {
       RC_ASSERT(db.take({kBob, kBobDevice, seq, 1, 2, "x"}, WallMs{3}) == taken.insert(seq).second);
     }
     transaction.commit();
-  });
+  }));
 }
 
 TEST(ClientStore, TheSameNumberOfAnotherDeviceIsAnotherMessage) {

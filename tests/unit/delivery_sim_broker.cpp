@@ -202,7 +202,7 @@ void World::answer_read() {
   const std::size_t at = rng_.below(o.reads.size());
   const Owner::Read read = o.reads[at];
   o.reads.erase(o.reads.begin() + static_cast<std::ptrdiff_t>(at));
-  if (faults_ && profile_.failing_reads && rng_.percent(25)) {
+  if (reads_fail_ && rng_.percent(25)) {
     o.core->on_inbox_failed(read.of, read.number);
     if (rng_.percent(50)) return;  // else the answer comes nevertheless, and late
   }

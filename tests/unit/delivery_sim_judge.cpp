@@ -63,7 +63,7 @@ void World::judge_shown(Device& device, Truth& letter, const std::string& frame)
   }
   letter.shown = true;
   ++tally_.shown;
-  if (!solid(letter)) return;
+  if (!solid(letter) || letter.late) return;
   std::uint64_t& last = last_shown_[{letter.from, letter.to}];
   if (letter.seq < last) throw Failure("out of order: " + name_of(letter) + " after " + std::to_string(last));
   last = letter.seq;
@@ -91,6 +91,13 @@ void World::take_receipt(Device& device, const wire::Receipt& receipt, const std
 }
 
 // ---- what the owner does
+
+void World::judge_replaced(ConnId conn) const {
+  for (const Connection& c : connections_)
+    if (c.at_owner == conn && c.session_no.value == devices_[c.device].session_no)
+      throw Failure("the newest session of " + std::to_string(devices_[c.device].id.value) +
+                    " was replaced by an older one");
+}
 
 void World::judge_publish(const Envelope& e) {
   const auto decoded = wire::decode(*wire::split(e.frame));

@@ -24,6 +24,7 @@ struct World::Owner final : Port {
   }
   void kick(EdgeRef edge, ConnId conn, wire::Code code) override {
     world.note("owner kicks conn ", conn.value, " of edge ", edge, ": ", wire::name_of(code));
+    if (code == wire::Code::session_replaced) world.judge_replaced(conn);
     send(edge, {worker, 0, epoch, conn, std::nullopt});
   }
   void send(EdgeRef to, ToEdge message) {

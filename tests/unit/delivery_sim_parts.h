@@ -41,7 +41,7 @@ class Rng {  // SplitMix64: the same numbers on every machine
 struct Profile {
   bool lossy_bus, vanishing, edges_die, owners_die, slow_readers, lost_park_acks, late_publishes, failing_reads,
       resends, clock_steps, blocks, revokes, short_lives, full_inboxes, burials, garbage, redeliveries, sweeps,
-      inbox_dedups;
+      inbox_dedups, slow_receipts;
   std::size_t devices, edges, steps;
 };
 
@@ -58,6 +58,7 @@ struct Truth {
   bool in_ingress = false;
   bool shown = false;
   bool delivered_durable = false, failed_durable = false;
+  bool late = false;    // its sender offered later ones first
   bool let_go = false;  // failed for a full inbox or as undeliverable
   bool sender_saw_delivered = false, sender_saw_failed = false;
 };
@@ -139,7 +140,8 @@ struct Device {
   std::uint64_t next_seq = 1;
   std::uint64_t session_no = 0;
   std::optional<std::size_t> connection;
-  std::deque<std::size_t> outbox;  // letters not yet accepted, in order
+  std::deque<std::size_t> outbox;     // letters not yet accepted, in order
+  std::deque<std::size_t> held_back;  // refused for now, offered again out of order
   bool revoked = false;
 };
 

@@ -20,9 +20,13 @@ void World::tell_owner(std::size_t edge, T what) {
   e.to_owner.push_back({e.worker, e.sent[e.worker]++, what});
 }
 
+// Both ways, so that a number is missed even when the lost message was the last one.
 void World::heartbeats() {
-  for (std::size_t i = 0; i < edges_.size(); ++i)
-    if (edges_[i].alive) tell_owner(i, std::monostate());
+  for (std::size_t i = 0; i < edges_.size(); ++i) {
+    if (!edges_[i].alive) continue;
+    tell_owner(i, std::monostate());
+    owner_->send(static_cast<EdgeRef>(i), {owner_->worker, 0, owner_->epoch, ConnId(), std::nullopt});
+  }
 }
 
 void World::edge_hears_of_owner(std::size_t edge) {
@@ -202,6 +206,8 @@ void World::write_letter(Device& device) {
   Truth letter;
   letter.from = device.id;
   letter.to = to.id;
+  // Numbers only have to grow.
+  device.next_seq += rng_.percent(10) ? rng_.below(100) : 0;
   letter.seq = device.next_seq++;
   letter.may_expire = profile_.short_lives && rng_.percent(20);
   const std::int64_t life =
@@ -238,8 +244,18 @@ void World::write_read_receipt(Device& device, const Truth& of) {
   letters_.push_back(std::move(letter));
 }
 
-// A sender offers everything that is not accepted, in order, always beginning with the lowest.
+// A sender offers everything that is not accepted, in order, always beginning with the lowest; but for one that was
+// refused and is tried again when others have gone before.
 void World::post(Device& device) {
+  if (faults_ && profile_.resends && !device.outbox.empty() && rng_.percent(10)) {
+    device.held_back.push_back(device.outbox.front());
+    device.outbox.pop_front();
+    letters_[device.held_back.back()].late = true;
+  }
+  if (!device.held_back.empty() && (!faults_ || rng_.percent(5))) {
+    device.outbox.push_front(device.held_back.front());
+    device.held_back.pop_front();
+  }
   if (device.outbox.empty()) return;
   const std::size_t count = rng_.between(1, std::min<std::size_t>(device.outbox.size(), 8));
   std::vector<Envelope> batch;

@@ -12,6 +12,7 @@ World::World(std::uint64_t seed, bool tracing) : rng_(seed * 0x2545f4914f6cdd1dU
   p.failing_reads = sometimes(40), p.resends = sometimes(60), p.clock_steps = sometimes(30), p.blocks = sometimes(25);
   p.revokes = sometimes(20), p.short_lives = sometimes(30), p.full_inboxes = sometimes(12), p.burials = sometimes(15);
   p.garbage = sometimes(20), p.redeliveries = sometimes(40), p.sweeps = sometimes(50), p.inbox_dedups = sometimes(50);
+  p.slow_receipts = sometimes(30);
   p.devices = rng_.between(2, 4), p.edges = rng_.between(1, 3), p.steps = rng_.between(150, 900);
 
   config_.window_letters = rng_.between(1, 6);
@@ -21,7 +22,12 @@ World::World(std::uint64_t seed, bool tracing) : rng_(seed * 0x2545f4914f6cdd1dU
   config_.devices_max = rng_.below(4);
   config_.ack_deadline = milliseconds(rng_.between(2'000, 6'000));
   config_.ack_deadline_under_pressure = milliseconds(1'500);
-  config_.delivery_attempts = p.burials ? 2 : 60'000;
+  config_.delivery_attempts = 60'000;
+  if (p.burials) {
+    p.slow_readers = true;
+    config_.delivery_attempts = static_cast<std::uint16_t>(rng_.between(1, 2));
+    config_.ack_deadline = milliseconds(2'500);
+  }
 
   for (std::size_t i = 0; i < p.devices; ++i) {
     Device device;
@@ -37,6 +43,7 @@ World::~World() = default;
 WallMs World::wall() const { return WallMs{wall_offset_ + now_.time_since_epoch() / milliseconds(1)}; }
 
 void World::run() {
+  reads_fail_ = profile_.failing_reads;
   take_over();
   chaos();
   calm();
@@ -69,7 +76,8 @@ void World::random_step() {
     if (const auto lane = o.parks.find(device.id); lane != o.parks.end()) step_lane(lane->second);
     return;
   }
-  if (dice < 780) return step_lane(o.receipts);
+  // Receipts that take long leave room for whatever should have waited for them.
+  if (dice < 780) return p.slow_receipts && !rng_.percent(15) ? void() : step_lane(o.receipts);
   if (dice < 840) return answer_read();
   if (dice < 860) return land_delete(false);
   if (dice < 880) return o.acknowledgements.empty() ? void() : land_acknowledgement();
@@ -111,7 +119,7 @@ void World::everything_once() {
     post(device);
     for (int i = 0; i < 8; ++i) read_frame(device);
     acknowledge(device);
-    if (device.revoked) device.outbox.clear();
+    if (device.revoked) device.outbox.clear(), device.held_back.clear();
   }
   for (int i = 0; i < 4; ++i) give_batch();
   Owner& o = *owner_;
@@ -137,7 +145,7 @@ std::string World::unrest() const {
   for (const Edge& e : edges_)
     if (e.alive && (!e.to_owner.empty() || !e.to_edge.empty())) return "the bus carries messages";
   for (const Device& d : devices_) {
-    if (!d.outbox.empty()) return "letters are not accepted";
+    if (!d.outbox.empty() || !d.held_back.empty()) return "letters are not accepted";
     if (d.connection && !connections_[*d.connection].wire.empty()) return "frames are not read";
     if (!d.revoked) continue;
     if (const auto inbox = inboxes_.find(d.id); inbox != inboxes_.end())
@@ -151,9 +159,11 @@ void World::calm() {
   note("---- faults end");
   faults_ = false;
   for (std::size_t round = 0; round < kRestRounds; ++round) {
+    reads_fail_ = profile_.failing_reads && round < kRestRounds / 10;
     everything_once();
     if (round % 4 == 0) tick();
-    if (unrest().empty()) return;
+    // After a tick and its consequences: a read that failed is repeated by the tick only.
+    if (!reads_fail_ && round % 4 == 3 && unrest().empty()) return;
   }
   throw Failure("does not come to rest: " + unrest());
 }

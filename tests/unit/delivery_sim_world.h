@@ -16,9 +16,9 @@
 namespace barid::delivery::sim {
 
 struct Tally {  // so that the test can prove that the simulation meets what it is meant to meet
-  std::uint64_t letters = 0, shown = 0, repeats = 0, takeovers = 0, parked = 0, drained = 0, fell_behind = 0,
-                kicked = 0, buried = 0, expired = 0, gone = 0, blocked = 0, lost_bus = 0, gaps = 0,
-                repeated_publishes = 0, late_publishes = 0, refused = 0, swept = 0, redelivered = 0;
+  std::uint64_t letters = 0, shown = 0, repeats = 0, takeovers = 0, parked = 0, drained = 0, kicked = 0, buried = 0,
+                expired = 0, gone = 0, blocked = 0, lost_bus = 0, gaps = 0, repeated_publishes = 0, late_publishes = 0,
+                refused = 0, swept = 0, redelivered = 0;
 };
 
 class World {
@@ -97,6 +97,7 @@ class World {
   void judge_shown(Device& device, Truth& letter, const std::string& frame);
   void take_receipt(Device& device, const wire::Receipt& receipt, const std::string& frame);
   void show(Device& device, const std::string& frame);
+  void judge_replaced(ConnId conn) const;
   void judge_publish(const Envelope& receipt);
   void receipt_is_durable(const Envelope& receipt);
   void judge_acknowledged(std::size_t index);
@@ -113,6 +114,7 @@ class World {
   Rng rng_;
   bool tracing_;
   bool faults_ = true;
+  bool reads_fail_ = false;  // for a while longer than the other faults: nothing else may have to wake a reader
   Profile profile_{};
   std::deque<std::string> trace_;
   Tally tally_;

@@ -74,7 +74,7 @@ class EdgeEngine : public ::testing::TestWithParam<const char*> {
     }
     echo_ = std::make_unique<Echo>(*engine_);
     engine_->set_handler(*echo_);
-    listener_ = listen_on({"tcp", "127.0.0.1", 0, false, false});
+    listener_ = listen_on({"tcp", "127.0.0.1", 0, false, false}, false);  // shared, another test could answer
   }
   void TearDown() override {
     stop();

@@ -24,9 +24,8 @@ bool Core::given_again(StreamSeq seq) {
     last_ingress_ = seq;
     return false;
   }
-  const bool in_hand = std::any_of(hands_.begin(), hands_.end(), [&](const auto& entry) {
-    return !entry.second.inbox && entry.second.seq == seq;
-  });
+  const bool in_hand = std::any_of(hands_.begin(), hands_.end(),
+                                   [&](const auto& entry) { return !entry.second.inbox && entry.second.seq == seq; });
   if (!in_hand) port_.acknowledge(seq);
   return true;
 }
@@ -119,7 +118,7 @@ void Core::deliver(Device& d, DeviceId id, const Letter& letter, TimePoint now) 
   SPDLOG_TRACE("{} delivered to {}", trace_id(e.id()), hex_id(id.value));
   if (!d.has_deadline) {
     d.has_deadline = true;
-    deadlines_.emplace_back(now + config_.ack_deadline, id);
+    deadlines_.emplace(now + config_.ack_deadline, id);
   }
 }
 
@@ -377,8 +376,9 @@ void Core::on_inbox_batch(const Address& of, std::uint64_t read, StreamSeq seq, 
   for (std::uint32_t i = 0; i < count; ++i) {
     const Letter letter{id, i, true};
     const Envelope& e = envelope_of(letter);
-    if (d.buried == LetterName{e.id(), e.accepted_at.value})
-      settle(id);
+    if (std::find(d.undeliverable.begin(), d.undeliverable.end(), LetterName{e.id(), e.accepted_at.value}) !=
+        d.undeliverable.end())
+      bury(letter);
     else if (!stop_early(letter, e, wall))
       deliver(d, of.device, letter, now);
   }
@@ -480,23 +480,32 @@ void Core::time_out(Device& d, DeviceId id) {
   SPDLOG_INFO("device {} did not acknowledge {} in time, session closed", hex_id(id.value), trace_id(name.first));
   if (d.time_outs >= config_.delivery_attempts) {
     d.time_outs = 0;
-    ++stats_.buried;
-    d.buried = name;
-    d.in_flight.pop_front();
-    port_.bury(envelope_of(head), Code::undeliverable, tag_of(head));
-    add_receipt(head.hand, envelope_of(head), ReceiptKind::failed, Code::undeliverable);
+    if (head.from_inbox) {  // its hand ends with the session: buried by the next one, which can wait for that
+      if (d.undeliverable.size() == kUndeliverableMax) d.undeliverable.erase(d.undeliverable.begin());
+      d.undeliverable.push_back(name);
+    } else {
+      d.in_flight.pop_front();
+      bury(head);
+    }
   }
   ++stats_.kicked;
   port_.kick(d.session->edge, d.session->conn, Code::ack_timeout);
   end_session(d, id);
 }
 
+// Settled by on_buried; its hand waits for the receipt as well.
+void Core::bury(const Letter& letter) {
+  ++stats_.buried;
+  port_.bury(envelope_of(letter), Code::undeliverable, tag_of(letter));
+  add_receipt(letter.hand, envelope_of(letter), ReceiptKind::failed, Code::undeliverable);
+}
+
 void Core::on_tick(TimePoint now) {
   const bool pressure = ingress_hands_ > config_.hands_max / 2;
-  for (std::size_t left = deadlines_.size(); left > 0; --left) {
-    const auto [due, id] = deadlines_.front();
-    if (due > now && !pressure) break;
-    deadlines_.pop_front();
+  std::vector<std::pair<TimePoint, DeviceId>> later;
+  while (!deadlines_.empty() && (deadlines_.begin()->first <= now || pressure)) {
+    const DeviceId id = deadlines_.begin()->second;
+    deadlines_.erase(deadlines_.begin());
     const auto found = devices_.find(id);
     if (found == devices_.end()) continue;
     Device& d = found->second;
@@ -506,9 +515,10 @@ void Core::on_tick(TimePoint now) {
       time_out(d, id);
     } else {
       d.has_deadline = true;
-      deadlines_.emplace_back(d.in_flight.front().since + config_.ack_deadline, id);
+      later.emplace_back(d.in_flight.front().since + config_.ack_deadline, id);
     }
   }
+  deadlines_.insert(later.begin(), later.end());
   for (auto& [id, d] : devices_)
     if (d.mode == Mode::draining) read_on(d, id);
   forget_idle_devices();

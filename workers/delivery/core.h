@@ -16,6 +16,7 @@
 #include <deque>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -144,6 +145,7 @@ class Core {
     std::uint32_t index;
     bool from_inbox;
   };
+  static constexpr std::size_t kUndeliverableMax = 64;    // remembered per device; the oldest is tried again
   using LetterName = std::pair<MessageId, std::int64_t>;  // server-made receipts have no seq: with the accept time
   struct InFlight {
     Letter letter;
@@ -175,7 +177,7 @@ class Core {
     std::deque<std::pair<StreamSeq, HandId>> inbox_hands;  // read, not yet deleted, in order
     std::optional<LetterName> timed_out;                   // the letter that the latest session timed out on
     std::uint16_t time_outs = 0;
-    std::optional<LetterName> buried;  // … too often: skipped when it is read out of the inbox again
+    std::vector<LetterName> undeliverable;  // too often: buried when they are read out of the inbox again
   };
   struct ReceiptKey {
     DeviceId to_device, peer_device;
@@ -217,6 +219,7 @@ class Core {
   void unload(Device& d, DeviceId id);
   void fall_behind(Device& d, DeviceId id);
   void time_out(Device& d, DeviceId id);
+  void bury(const Letter& letter);
   void forget_idle_devices();
   bool idle(const Device& d) const;
   TimePoint deadline_of(const Device& d) const;
@@ -231,7 +234,7 @@ class Core {
   HandId next_hand_ = 1;
   StreamSeq last_ingress_{0};
   std::size_t ingress_hands_ = 0, sessions_ = 0;
-  std::deque<std::pair<TimePoint, DeviceId>> deadlines_;  // at most one entry a device
+  std::set<std::pair<TimePoint, DeviceId>> deadlines_;  // at most one entry a device
   std::unordered_map<ReceiptKey, PendingReceipt, ReceiptKeyHash> pending_receipts_;
   std::unordered_map<HandId, std::uint32_t> pending_receipt_hands_;
   std::unordered_map<Tag, ReceiptGroup> receipt_groups_;

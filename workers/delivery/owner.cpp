@@ -152,13 +152,15 @@ void Owner::on_bus(std::string_view routing_id, std::string_view bytes) {
   }
   const EdgeRef ref = edges_.ref_of(routing_id);
   Edges::Edge& edge = edges_.at(ref);
+  if (message->worker != incarnation_) return;  // meant for our predecessor at this endpoint
   edge.heard = loop_.now();
+  if (message->number != edge.expected) edge_gone(ref, "messages of it were lost");
+  edge.expected = message->number + 1;
   if (edge.gone) {
-    SPDLOG_INFO("edge {} is back; asking it for its sessions", routing_id);
+    SPDLOG_INFO("asking edge {} for its sessions", routing_id);
     edge.gone = false;
     edge.announced.clear();
-    edges_.ask_to_announce(ref);
-    if (message->announced.empty()) return;  // its counts are of sessions that were closed here
+    edges_.ask_to_announce(ref);  // what it says of sessions that were closed here changes nothing
   }
   for (const auto& open : message->opens)
     if (Owned* owned = owned_for(open.user)) owned->core().on_open(ref, open);
@@ -203,6 +205,7 @@ void Owner::on_link_state(bool connected) {
 void Owner::on_tick() {
   for (EdgeRef ref = 0; ref < edges_.size(); ++ref)
     if (!edges_.at(ref).gone && loop_.now() - edges_.at(ref).heard > Edges::kSilenceMax) edge_gone(ref, "silent");
+  edges_.heartbeat();
   std::size_t sessions = 0, hands = 0, consuming = 0;
   for (auto& [partition, owned] : owned_) {
     owned->on_tick(loop_.now());

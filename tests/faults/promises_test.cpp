@@ -1,0 +1,184 @@
+// What people are promised, on the real stack and with the real terminal client: each test a claim.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <csignal>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "base/clock.h"
+#include "tests/faults/stack.h"
+
+namespace barid {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using test::Ran;
+using test::Stack;
+
+constexpr auto kPatience = 60s;
+
+// One person at a terminal of their own: a profile of the `barid` command.
+class Person {
+ public:
+  Person(Stack& stack, const std::string& folder, std::string phone, std::string server = {})
+      : stack_(stack), folder_(folder), phone_(std::move(phone)), server_(server.empty() ? stack.server() : server) {
+    register_device();
+  }
+  void register_device() {
+    // The newest code for this number, once there is one more than before.
+    const std::string log = stack_.data() + "/codes.log";
+    const std::string so_far = test::read_file(log);
+    const auto before = std::count(so_far.begin(), so_far.end(), '\n');
+    const Ran ran =
+        barid({"register", phone_, "--code-command",
+               "for i in $(seq 200); do c=$(tail -n +" + std::to_string(before + 1) + " " + log + " 2>/dev/null | " +
+                   "grep -F '" + phone_ + " ' | cut -d' ' -f2); [ -n \"$c\" ] && echo $c && exit; sleep 0.05; done"});
+    if (ran.status != 0) throw std::runtime_error("cannot register: " + ran.output);
+  }
+  Ran barid(std::vector<std::string> arguments) const { return test::run(command(std::move(arguments)), kPatience); }
+  // Listens in the background until the object dies; heard() is what was printed so far.
+  void listen(std::vector<std::string> more = {}) {
+    more.insert(more.begin(), "listen");
+    out_ = folder_ + "/heard-" + std::to_string(++listens_);
+    listening_ = std::make_unique<test::ChildProcess>(command(std::move(more)), out_);
+  }
+  void stop_listening() {
+    listening_->signal(SIGINT);
+    ASSERT_TRUE(listening_->wait(kPatience).has_value());
+    listening_.reset();
+  }
+  test::ChildProcess& listener() { return *listening_; }
+  std::string printed() const { return test::read_file(out_); }
+  std::vector<json> heard(const std::string& type = "message") const {
+    std::vector<json> lines;
+    std::istringstream in(printed());
+    for (std::string line; std::getline(in, line);)
+      if (auto j = json::parse(line, nullptr, false); j.is_object() && j.value("type", "") == type) lines.push_back(j);
+    return lines;
+  }
+  std::string state_of_last(const std::string& with) const {
+    const Ran ran = barid({"history", with, "--limit", "1"});
+    return json::parse(ran.output, nullptr, false).value("state", "none");
+  }
+  const std::string& phone() const { return phone_; }
+
+ private:
+  std::vector<std::string> command(std::vector<std::string> arguments) const {
+    std::vector<std::string> argv{
+        std::string(BARID_BUILD) + "/bin/barid", "--json", "--data", folder_, "--server", server_};
+    argv.insert(argv.end(), arguments.begin(), arguments.end());
+    return argv;
+  }
+  Stack& stack_;
+  std::string folder_, phone_, server_, out_;
+  int listens_ = 0;
+  std::unique_ptr<test::ChildProcess> listening_;
+};
+
+class Promises : public testing::Test {
+ protected:
+  // One stack for all: it takes seconds to start. Letters expire early so that expiry can be seen.
+  static void SetUpTestSuite() {
+    stack_ = std::make_unique<Stack>(std::vector<Stack::Setting>{
+        {"messages", "ttl_s", "15"}, {"edge", "requests_per_address", "{ per_second = 1000, burst = 1000 }"}});
+  }
+  static void TearDownTestSuite() { stack_.reset(); }
+  Person person() {
+    static int number = 1000;
+    const std::string phone = "+491511234" + std::to_string(++number);
+    return Person(*stack_, dir_.file(phone), phone);
+  }
+  static std::unique_ptr<Stack> stack_;
+  test::TempDir dir_;
+};
+std::unique_ptr<Stack> Promises::stack_;
+
+TEST_F(Promises, MailWaitsForWhoIsAwayAndArrivesInOrder) {
+  Person alice = person(), bob = person();
+  for (int i = 0; i < 20; ++i)
+    ASSERT_EQ(alice.barid({"send", bob.phone(), "letter " + std::to_string(i), "--wait", "accepted"}).status, 0);
+  bob.listen({"--count", "20"});
+  ASSERT_TRUE(test::wait_until([&] { return bob.heard().size() == 20; }));
+  const auto heard = bob.heard();
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(heard[static_cast<std::size_t>(i)]["text"], "letter " + std::to_string(i));
+  alice.listen();
+  EXPECT_TRUE(test::wait_until([&] { return alice.state_of_last(bob.phone()) == "delivered"; }));
+}
+
+TEST_F(Promises, EachOfTheSevenKindsArrivesAsItWasSent) {
+  Person alice = person(), bob = person();
+  bob.listen();
+  const std::vector<std::vector<std::string>> kinds{{"a text"},
+                                                    {"--image", "https://media.example/1"},
+                                                    {"--audio", "https://media.example/2"},
+                                                    {"--video", "https://media.example/3"},
+                                                    {"--document", "https://media.example/4"},
+                                                    {"--location", "52.5,13.4"},
+                                                    {"--contact-card", "Zoë", "+4915112345678"}};
+  for (auto arguments : kinds) {
+    arguments.insert(arguments.begin(), {"send", bob.phone()});
+    ASSERT_EQ(alice.barid(arguments).status, 0);
+  }
+  ASSERT_TRUE(test::wait_until([&] { return bob.heard().size() == kinds.size(); })) << bob.printed();
+  const std::vector<std::string> names{"text", "image", "audio", "video", "document", "location", "contact"};
+  for (std::size_t i = 0; i < names.size(); ++i) EXPECT_EQ(bob.heard()[i]["kind"], names[i]);
+}
+
+TEST_F(Promises, ABlockedSenderSeesOneTickAndReachesNobody) {
+  Person alice = person(), bob = person();
+  bob.listen();
+  ASSERT_EQ(alice.barid({"send", bob.phone(), "before", "--wait", "delivered"}).status, 0);
+  ASSERT_EQ(bob.barid({"contacts", "block", alice.phone()}).status, 0);
+  // The block reaches the owner a moment after the answer: send until one is swallowed.
+  ASSERT_TRUE(test::wait_until([&] {
+    return alice.barid({"send", bob.phone(), "during", "--wait", "delivered", "--timeout", "1"}).status == 5;
+  }));
+  EXPECT_EQ(alice.state_of_last(bob.phone()), "accepted");
+  const auto heard = bob.heard().size();
+  ASSERT_EQ(bob.barid({"contacts", "unblock", alice.phone()}).status, 0);
+  ASSERT_TRUE(test::wait_until([&] {
+    return alice.barid({"send", bob.phone(), "after", "--wait", "delivered", "--timeout", "2"}).status == 0;
+  }));
+  for (const auto& m : bob.heard()) EXPECT_TRUE(m["text"] != "during" || bob.heard().size() > heard);
+  EXPECT_EQ(bob.heard().back()["text"], "after");
+}
+
+TEST_F(Promises, TheSenderLearnsThatALetterExpired) {
+  Person alice = person(), bob = person();
+  ASSERT_EQ(alice.barid({"send", bob.phone(), "too late", "--wait", "accepted"}).status, 0);
+  alice.listen();
+  ASSERT_TRUE(test::wait_until([&] { return alice.state_of_last(bob.phone()) == "failed"; }, kPatience));
+  const auto last = json::parse(alice.barid({"history", bob.phone(), "--limit", "1"}).output);
+  EXPECT_EQ(last.value("reason", ""), "expired") << last;
+  bob.listen({"--timeout", "2"});
+  EXPECT_TRUE(bob.listener().wait(kPatience).has_value());
+  EXPECT_TRUE(bob.heard().empty());
+}
+
+TEST_F(Promises, ReadReceiptsReachTheSender) {
+  Person alice = person(), bob = person();
+  bob.listen({"--mark-read"});
+  EXPECT_EQ(alice.barid({"send", bob.phone(), "read me", "--wait", "read"}).status, 0);
+}
+
+TEST_F(Promises, ARevokedDeviceIsCutOffAndItsMailGoesToTheNewOne) {
+  Person alice = person(), bob = person();
+  bob.listen();
+  ASSERT_EQ(alice.barid({"send", bob.phone(), "to the old device", "--wait", "delivered"}).status, 0);
+  // Bob gets a new telephone: the same number, registered from another folder.
+  const TimePoint before = steady_now();
+  Person new_bob(*stack_, dir_.file("new-telephone"), bob.phone());
+  ASSERT_TRUE(bob.listener().wait(kPatience).has_value());
+  std::printf("registered anew and cut off within %.2f s\n",
+              std::chrono::duration<double>(steady_now() - before).count());
+  new_bob.listen();
+  EXPECT_EQ(alice.barid({"send", bob.phone(), "to the new device", "--wait", "delivered", "--timeout", "30"}).status,
+            0);
+  EXPECT_EQ(new_bob.heard().back()["text"], "to the new device");
+}
+
+}  // namespace
+}  // namespace barid
