@@ -36,6 +36,7 @@ listen:
     ip: "127.0.0.1"
     module: ejabberd_c2s
     max_stanza_size: 262144
+    backlog: 4096
     shaper: none
     access: all
 modules: {}

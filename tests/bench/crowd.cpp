@@ -178,7 +178,11 @@ void Crowd::read(Client& client) {
   if (client.layers == nullptr) return receive(client, bytes);
   plain_.clear();
   const bool was_ready = client.layers->ready();
-  if (!client.layers->receive(bytes, plain_, client.wire)) return plan_.on_trouble(client, "TLS or WebSocket broke");
+  if (!client.layers->receive(bytes, plain_, client.wire)) {
+    if (!plain_.empty()) receive(client, plain_);  // an Error frame that says more
+    if (client.fd >= 0) plan_.on_trouble(client, client.layers->why());
+    return;
+  }
   if (!client.wire.empty()) touch(client);
   if (!was_ready && client.layers->ready()) dialect_.greet(client);
   if (!plain_.empty()) receive(client, plain_);

@@ -103,8 +103,11 @@ bool Layers::receive_tls(std::string_view bytes, std::string& plain, std::string
       plain.append(buffer, static_cast<std::size_t>(count));
       continue;
     }
-    if (SSL_get_error(tls_, count) != SSL_ERROR_WANT_READ) return false;
-    break;
+    const int error = SSL_get_error(tls_, count);
+    if (error == SSL_ERROR_WANT_READ) break;
+    const char* reason = ERR_reason_error_string(ERR_peek_error());
+    why_ = error == SSL_ERROR_ZERO_RETURN ? "TLS was ended" : std::string("TLS: ") + (reason ? reason : "unknown");
+    return false;
   }
   ready_ = SSL_is_init_finished(tls_) != 0;
   take_cipher(wire_out);

@@ -38,6 +38,7 @@ class Layers {
   bool receive(std::string_view bytes, std::string& plain, std::string& wire_out);
   void seal(std::string_view plain, std::string& wire_out);  // only when ready()
   bool ready() const { return ready_; }
+  const std::string& why() const { return why_; }  // it is broken
 
  private:
   bool receive_tls(std::string_view bytes, std::string& plain, std::string& wire_out);
@@ -46,6 +47,7 @@ class Layers {
 
   Transport transport_;
   bool ready_ = false;
+  std::string why_ = "TLS or WebSocket broke";
   ssl_st* tls_ = nullptr;
   std::string head_;                // WebSocket: response of the upgrade, or a frame's header that is not whole
   std::uint64_t payload_left_ = 0;  // WebSocket: of the frame that is being read
