@@ -1,8 +1,8 @@
 // The protocol of one device, without I/O, clock or threads: bytes and time in, bytes and events out; what must survive
-// is in the Store. Owned by a shell (client.h; a browser later), used on one thread. Promises: a message is offered until
-// it is delivered or has failed; what came is acknowledged only after the store's transaction is committed; states only
-// move forward. Exceptions of the store pass through; the connection then wants to be closed, and the next one repairs
-// what was under way.
+// is in the Store. Owned by a shell (client.h; a browser later), used on one thread. Promises: a message is offered
+// until it is delivered or has failed; what came is acknowledged only after the store's transaction is committed;
+// states only move forward. Exceptions of the store pass through; the connection then wants to be closed, and the next
+// one repairs what was under way.
 #pragma once
 
 #include <map>
