@@ -131,15 +131,16 @@ std::vector<std::string> wrap(std::string_view text, std::size_t columns) {
     }
     const std::size_t end = next_cluster(text, at);
     const std::size_t w = cluster_width(text.substr(at, end - at));
-    while (used + w > columns && used != 0 &&
-           text[at] != ' ') {  // again, if what follows the space is too long as well
+    const bool is_space =
+        text.substr(at, end - at) == " ";  // alone: with a mark on it, it is a character like any other
+    while (used + w > columns && used != 0 && !is_space) {  // again, if what follows the space is too long as well
       const std::size_t at_break = space != std::string_view::npos ? space : at;
       end_line(at_break, at_break);
       used = width(text.substr(start, at - start));
     }
     used += w;
     at = end;
-    if (text[at - 1] == ' ') space = at;
+    if (is_space) space = at;
   }
   end_line(text.size(), text.size());
   return lines;

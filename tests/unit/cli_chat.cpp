@@ -162,9 +162,9 @@ TEST_F(Chat, LeavesTheTerminalAsItWas) {
   EXPECT_EQ(raw.c_lflag & ICANON, 0U);
   type("\x03");
   EXPECT_TRUE(shows("\x1b[?1049l"));
-  ::tcgetattr(terminal, &after);
-  EXPECT_NE(after.c_lflag & ICANON, 0U);
   EXPECT_EQ(exit_code(), 0);
+  ASSERT_EQ(::tcgetattr(terminal, &after), 0);
+  EXPECT_NE(after.c_lflag & ICANON, 0U);
 }
 
 TEST_F(Chat, APasteOfSeveralLinesIsOneMessage) {

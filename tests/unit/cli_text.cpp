@@ -61,6 +61,8 @@ TEST(CliText, CutsAndWrapsBetweenCharactersOnly) {
   EXPECT_EQ(wrap("the quick fox", 9), (std::vector<std::string>{"the quick", "fox"}));
   EXPECT_EQ(wrap("a\n\nb", 9), (std::vector<std::string>{"a", "", "b"}));
   EXPECT_EQ(wrap("abcdefgh", 3), (std::vector<std::string>{"abc", "def", "gh"}));
+  EXPECT_EQ(wrap(" long你你", 7), (std::vector<std::string>{"", "long你", "你"}));
+  EXPECT_EQ(wrap("aaa你你 \xe2\x80\x8d", 7).size(), 2U);
   EXPECT_EQ(wrap("", 9), (std::vector<std::string>{""}));
   EXPECT_TRUE(rc::check([](const std::vector<std::uint8_t>& any) {
     for (const std::string& line : wrap(hard_text(any), 7)) RC_ASSERT(width(line) <= 7U);
