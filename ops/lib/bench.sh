@@ -4,6 +4,24 @@
 
 bench_dir=$root_dir/build/bench
 
+not_installed() { # packages…
+  local name
+  for name in "$@"; do
+    dpkg-query --show --showformat '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || say "$name"
+  done
+}
+
+# What only measuring needs, so it is not in packages.txt. No service is started (install_quietly).
+ensure_tools() { # packages…
+  local -a missing
+  mapfile -t missing < <(not_installed "$@")
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  step "Installing for the measurement: ${missing[*]}"
+  exec 3>&1
+  install_quietly "${missing[@]}"
+  exec 3>&-
+}
+
 # A certificate of the instance's own, for the TLS listener.
 make_certificate() {
   [ ! -e "$data_dir/tls.crt" ] || return 0

@@ -6,15 +6,12 @@ readonly ejabberd_libs=/usr/lib/$(uname -m)-linux-gnu peer_start_tries=300
 peer_dir=$bench_dir/peers
 peer_pid=""
 
+# Not there before us, so not started at the next boot either.
 ensure_peers() {
-  local -a missing=()
-  local name
-  for name in ejabberd mosquitto; do dpkg-query --show --showformat '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || missing+=("$name"); done
+  local -a missing
+  mapfile -t missing < <(not_installed ejabberd mosquitto)
   [ "${#missing[@]}" -gt 0 ] || return 0
-  step "Installing the peers: ${missing[*]} (their services are not started)"
-  exec 3>&1
-  install_quietly "${missing[@]}"
-  exec 3>&-
+  ensure_tools "${missing[@]}"
   if command -v systemctl >/dev/null; then as_root systemctl disable "${missing[@]}" >/dev/null 2>&1 || true; fi
 }
 
