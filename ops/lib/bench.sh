@@ -114,3 +114,15 @@ run_generator() { # file, scenario, options…
   rm -f "$file.out"
   return "$code"
 }
+
+# All results as a Markdown table, as docs/performance.md has it.
+print_summary() { # files…
+  say ""
+  say "| scenario | transport | clients | a second | server µs each | p50 ms | p99 ms | bytes a connection | promises |"
+  say "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+  jq --raw-output 'def r(n): if . == null or . == 0 then "" else . * n | round / n end;
+    "| \(.scenario) | \(.transport) | \(.clients) | \((.delivered_per_s // .accepted_per_s // .logins_per_s) | r(1)) | \(
+    .server_cpu_us_per_message | r(10)) | \((if .scenario == "drain" then .first_message_p50_ms else .p50_ms end) | r(100)) | \(
+    (if .scenario == "drain" then .first_message_p99_ms else .p99_ms end) | r(100)) | \(.edge_bytes_per_connection | r(1)) | \(
+    if .ok then "kept" else "BROKEN" end) |"' "$@"
+}

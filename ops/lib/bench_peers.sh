@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 
 readonly ejabberd_libs=/usr/lib/$(uname -m)-linux-gnu peer_start_tries=300
-peer_dir=$bench_dir/peers
+peer_dir="" # set by ops/bench
 peer_pid=""
 
 # Not there before us, so not started at the next boot either.
