@@ -99,7 +99,7 @@ compare_with_peers() { # scenarios…
       local protocol=xmpp status=0
       if [ "$name" = mosquitto ]; then protocol=mqtt; fi
       run_generator "$bench_dir/peers-$scenario-$name.json" "$scenario" --label "$name" --protocol "$protocol" \
-        --port "$((given_base + 9))" --pids "$name=$peer_pid" --seconds "$seconds" --threads "$threads" \
+        --port "$((given_base + 9))" --pids "$name=$peer_pid" --seconds "$seconds" --warmup "$warmup" --threads "$threads" \
         ${clients:+--clients "$clients"} || status=$?
       stop_peer
       if [ "$status" -gt "$code" ]; then code=$status; fi
