@@ -4,6 +4,24 @@
 
 bench_dir=$root_dir/build/bench
 
+not_installed() { # packages…
+  local name
+  for name in "$@"; do
+    dpkg-query --show --showformat '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || say "$name"
+  done
+}
+
+# What only measuring needs, so it is not in packages.txt. No service is started (install_quietly).
+ensure_tools() { # packages…
+  local -a missing
+  mapfile -t missing < <(not_installed "$@")
+  [ "${#missing[@]}" -gt 0 ] || return 0
+  step "Installing for the measurement: ${missing[*]}"
+  exec 3>&1
+  install_quietly "${missing[@]}"
+  exec 3>&-
+}
+
 # A certificate of the instance's own, for the TLS listener.
 make_certificate() {
   [ ! -e "$data_dir/tls.crt" ] || return 0
@@ -95,4 +113,16 @@ run_generator() { # file, scenario, options…
   tail -n 1 "$file.out" >"$file"
   rm -f "$file.out"
   return "$code"
+}
+
+# All results as a Markdown table, as docs/performance.md has it.
+print_summary() { # files…
+  say ""
+  say "| scenario | transport | clients | a second | server µs each | p50 ms | p99 ms | bytes a connection | promises |"
+  say "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+  jq --raw-output 'def r(n): if . == null or . == 0 then "" else . * n | round / n end;
+    "| \(.scenario) | \(.transport) | \(.clients) | \((.delivered_per_s // .accepted_per_s // .logins_per_s) | r(1)) | \(
+    .server_cpu_us_per_message | r(10)) | \((if .scenario == "drain" then .first_message_p50_ms else .p50_ms end) | r(100)) | \(
+    (if .scenario == "drain" then .first_message_p99_ms else .p99_ms end) | r(100)) | \(.edge_bytes_per_connection | r(1)) | \(
+    if .ok then "kept" else "BROKEN" end) |"' "$@"
 }

@@ -3,18 +3,15 @@
 # shellcheck shell=bash
 
 readonly ejabberd_libs=/usr/lib/$(uname -m)-linux-gnu peer_start_tries=300
-peer_dir=$bench_dir/peers
+peer_dir="" # set by ops/bench
 peer_pid=""
 
+# Not there before us, so not started at the next boot either.
 ensure_peers() {
-  local -a missing=()
-  local name
-  for name in ejabberd mosquitto; do dpkg-query --show --showformat '${db:Status-Status}\n' "$name" 2>/dev/null | grep -qx installed || missing+=("$name"); done
+  local -a missing
+  mapfile -t missing < <(not_installed ejabberd mosquitto)
   [ "${#missing[@]}" -gt 0 ] || return 0
-  step "Installing the peers: ${missing[*]} (their services are not started)"
-  exec 3>&1
-  install_quietly "${missing[@]}"
-  exec 3>&-
+  ensure_tools "${missing[@]}"
   if command -v systemctl >/dev/null; then as_root systemctl disable "${missing[@]}" >/dev/null 2>&1 || true; fi
 }
 
@@ -102,7 +99,7 @@ compare_with_peers() { # scenarios…
       local protocol=xmpp status=0
       if [ "$name" = mosquitto ]; then protocol=mqtt; fi
       run_generator "$bench_dir/peers-$scenario-$name.json" "$scenario" --label "$name" --protocol "$protocol" \
-        --port "$((given_base + 9))" --pids "$name=$peer_pid" --seconds "$seconds" --threads "$threads" \
+        --port "$((given_base + 9))" --pids "$name=$peer_pid" --seconds "$seconds" --warmup "$warmup" --threads "$threads" \
         ${clients:+--clients "$clients"} || status=$?
       stop_peer
       if [ "$status" -gt "$code" ]; then code=$status; fi
