@@ -27,7 +27,10 @@ ordered_json read_ports(const std::string& data_dir) {
 
 // A listener that the operator moved in barid.toml is where the configuration says.
 void correct_ports(const Config& config, ordered_json& ports) {
-  for (const ListenerConfig& listener : config.edge.listeners) ports[listener.kind] = listener.port;
+  for (const ListenerConfig& listener : config.edge.listeners) {
+    const std::string name = listener.tls ? listener.kind + "_tls" : listener.kind;
+    if (!ports.contains(name)) ports[name] = listener.port;  // the first of a kind
+  }
 }
 
 // Everything that delivering a message needs, each asked now. Empty: it could be delivered.

@@ -23,8 +23,12 @@ constexpr auto kPatience = 60s;
 // One person at a terminal of their own: a profile of the `barid` command.
 class Person {
  public:
-  Person(Stack& stack, const std::string& folder, std::string phone, std::string server = {})
-      : stack_(stack), folder_(folder), phone_(std::move(phone)), server_(server.empty() ? stack.server() : server) {
+  Person(Stack& stack, const std::string& folder, std::string phone, std::string server = {}, std::string tls_ca = {})
+      : stack_(stack),
+        folder_(folder),
+        phone_(std::move(phone)),
+        server_(server.empty() ? stack.server() : server),
+        tls_ca_(std::move(tls_ca)) {
     register_device();
   }
   void register_device() {
@@ -32,7 +36,7 @@ class Person {
     const std::string newest =
         "grep -F '" + phone_ + " ' " + stack_.data() + "/codes.log 2>/dev/null | tail -n 1 | cut -d' ' -f2";
     const Ran ran = barid({"register", phone_, "--code-command", newest});
-    if (ran.status != 0) throw std::runtime_error("cannot register: " + ran.output);
+    if (ran.status != 0) throw std::runtime_error("cannot register at " + server_ + ": " + ran.output);
   }
   Ran barid(std::vector<std::string> arguments) const { return test::run(command(std::move(arguments)), kPatience); }
   // Listens in the background until the object dies; heard() is what was printed so far.
@@ -65,11 +69,12 @@ class Person {
   std::vector<std::string> command(std::vector<std::string> arguments) const {
     std::vector<std::string> argv{
         std::string(BARID_BUILD) + "/bin/barid", "--json", "--data", folder_, "--server", server_};
+    if (!tls_ca_.empty()) argv.insert(argv.end(), {"--tls-ca", tls_ca_});
     argv.insert(argv.end(), arguments.begin(), arguments.end());
     return argv;
   }
   Stack& stack_;
-  std::string folder_, phone_, server_, out_;
+  std::string folder_, phone_, server_, tls_ca_, out_;
   int listens_ = 0;
   std::unique_ptr<test::ChildProcess> listening_;
 };
@@ -161,6 +166,37 @@ TEST_F(Promises, ARevokedDeviceIsCutOffAndItsMailGoesToTheNewOne) {
   EXPECT_EQ(alice.barid({"send", bob.phone(), "to the new device", "--wait", "delivered", "--timeout", "30"}).status,
             0);
   EXPECT_EQ(new_bob.heard().back()["text"], "to the new device");
+}
+
+TEST(Transports, TcpWebSocketAndBothUnderTlsCarryTheSameMessages) {
+  const test::TempDir dir;
+  const std::string certificate = dir.file("tls.crt"), key = dir.file("tls.key");
+  const Ran made = test::run(
+      {"/usr/bin/openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+       "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate},
+      kPatience);
+  ASSERT_EQ(made.status, 0) << made.output;
+  const std::string listener = "address = \"127.0.0.1\"\ntls = true\nport = ";
+  Stack stack({{"edge", "tls_certificate_file", "\"" + certificate + "\""},
+               {"edge", "tls_key_file", "\"" + key + "\""},
+               {"", "", "[[edge.listeners]]\nkind = \"tcp\"\n" + listener + "{port:8}"},
+               {"", "", "[[edge.listeners]]\nkind = \"websocket\"\n" + listener + "{port:9}"}});
+  std::vector<std::unique_ptr<Person>> people;
+  const auto add = [&](const std::string& server, const std::string& ca) {
+    const std::string phone = "+491511234200" + std::to_string(people.size());
+    people.push_back(std::make_unique<Person>(stack, dir.file(phone), phone, server, ca));
+    people.back()->listen();
+  };
+  add(stack.server(), "");
+  add(stack.websocket(), "");
+  add("tls://127.0.0.1:" + std::to_string(stack.port(8)), certificate);
+  add("wss://127.0.0.1:" + std::to_string(stack.port(9)), certificate);
+  for (const auto& from : people)
+    for (const auto& to : people)
+      if (from != to) {
+        EXPECT_EQ(from->barid({"send", to->phone(), "from " + from->phone(), "--wait", "delivered"}).status, 0);
+      }
+  for (const auto& to : people) EXPECT_TRUE(test::wait_until([&] { return to->heard().size() == 3; })) << to->printed();
 }
 
 TEST(Expiry, TheSenderLearnsThatALetterExpiredAndTheRecipientNeverSeesIt) {

@@ -1,6 +1,7 @@
 #include "tests/faults/stack.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -26,6 +27,10 @@ std::vector<std::string> ops(const std::string& script, std::vector<std::string>
 
 // Puts "key = value" under [section], in place of a line that sets (or, commented out, mentions) that key there.
 void set_in_file(const std::string& path, const Stack::Setting& setting) {
+  if (setting.key.empty()) {
+    std::ofstream(path, std::ios::app) << "\n" << setting.value << "\n";
+    return;
+  }
   std::istringstream in(read_file(path));
   std::ostringstream out;
   std::string line;
@@ -49,9 +54,9 @@ Ran run(const std::vector<std::string>& argv, std::chrono::seconds patience) {
   return {status && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1, read_file(dir.file("output"))};
 }
 
-Stack::Stack(const std::vector<Setting>& settings) {
+Stack::Stack(const std::vector<Setting>& settings) : port_base_(free_port() / 10 * 10) {
   const std::vector<std::string> up{"--detach", "--no-build",  "--data",
-                                    data(),     "--port-base", std::to_string(free_port() / 10 * 10)};
+                                    data(),     "--port-base", std::to_string(port_base_)};
   if (!settings.empty()) {
     // The configuration is written at the first start; then the processes read the edited one.
     auto stores = up;
@@ -59,14 +64,24 @@ Stack::Stack(const std::vector<Setting>& settings) {
     const Ran first = run(ops("up", stores), 120s);
     if (first.status != 0) throw std::runtime_error("ops/up --stores-only failed:\n" + first.output);
     run(ops("down", {"--data", data()}), 60s);
-    for (const Setting& setting : settings) set_in_file(data() + "/barid.toml", setting);
+    for (Setting setting : settings) {
+      for (int offset = 7; offset <= 9; ++offset) {
+        const std::string name = "{port:" + std::to_string(offset) + "}";
+        if (const auto at = setting.value.find(name); at != std::string::npos)
+          setting.value.replace(at, name.size(), std::to_string(port(offset)));
+      }
+      set_in_file(data() + "/barid.toml", setting);
+    }
   }
   const Ran second = run(ops("up", up), 120s);
   if (second.status != 0) throw std::runtime_error("ops/up failed:\n" + second.output);
   server_ = "tcp://127.0.0.1:" + std::to_string(status().at("ports").at("tcp").get<int>());
 }
 
-Stack::~Stack() { run(ops("down", {"--data", data()}), 60s); }
+Stack::~Stack() {
+  if (const char* keep = std::getenv("BARID_KEEP_LOGS")) run({"/bin/cp", "-r", data() + "/log", keep}, 10s);
+  run(ops("down", {"--data", data()}), 60s);
+}
 
 nlohmann::json Stack::status() {
   const Ran ran = run(ops("status", {"--json", "--data", data()}), 20s);

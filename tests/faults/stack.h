@@ -12,7 +12,8 @@ namespace barid::test {
 
 class Stack {
  public:
-  // `edit` is applied to barid.toml (a line is replaced or added under its [section]) before anything is started.
+  // Applied to barid.toml before anything is started: the line of that key under its [section] is replaced; without a
+  // key the value is appended to the file. {port:N} in a value becomes the instance's port base + N (7 to 9 are free).
   struct Setting {
     std::string section, key, value;
   };
@@ -23,14 +24,19 @@ class Stack {
 
   nlohmann::json status();
   bool ready();
+  int port(int offset) const { return port_base_ + offset; }
   pid_t pid_of(const std::string& process);  // by the beginning of its name: "edge", "worker", "nats", "postgres"
   void kill(const std::string& process);     // -9; the supervisor starts it again
   std::string server() const;                // tcp://127.0.0.1:PORT
+  std::string websocket() {
+    return "ws://127.0.0.1:" + std::to_string(status().at("ports").at("websocket").get<int>());
+  }
   std::string data() const { return dir_.path() + "/instance"; }
   std::string code_for(const std::string& phone);  // the one-time code that was sent last; waits for it
 
  private:
   TempDir dir_;
+  int port_base_;
   std::string server_;
 };
 
