@@ -66,8 +66,38 @@ start_instance() { # partitions, edge threads
     die "the instance did not start: see $bench_dir/up.log"
 }
 
+# Workers beside the instance's own one, each with a share of the partitions once the leases have moved.
+more_workers=()
+start_more_workers() { # how many in all
+  local i port
+  for ((i = 2; i <= $1; i++)); do
+    port=$((port_base + 7 + i))
+    (umask 077 && sed "s|worker-1\.sock|worker-$i.sock|" "$data_dir/barid.toml" >"$data_dir/worker-$i.toml")
+    "$bin_dir/barid-worker" --config "$data_dir/worker-$i.toml" --name "worker-$i" --roles delivery --observe-port "$port" \
+      </dev/null >"$data_dir/log/worker-$i.log" 2>&1 &
+    more_workers+=("$!")
+  done
+  for ((i = 2; i <= $1; i++)); do wait_owner "$((port_base + 7 + i))" "worker-$i"; done
+}
+
+wait_owner() { # metrics port, name
+  local i owned
+  for ((i = 0; i < 300; i++)); do
+    owned=$(curl --silent --max-time 2 "http://127.0.0.1:$1/metrics" | sed -n 's/^barid_partitions_owned \([0-9]*\).*/\1/p') || true
+    if [ "${owned:-0}" -gt 0 ]; then return 0; fi
+    sleep 0.1
+  done
+  die "$2 got no partition: see $data_dir/log/$2.log"
+}
+
 started=false
 stop_instance() {
+  local pid
+  for pid in "${more_workers[@]}"; do
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
+  more_workers=()
   if $started; then
     started=false
     "$root_dir/ops/down" --data "$data_dir" >/dev/null 2>&1 || true
@@ -85,7 +115,8 @@ remove_instance() {
 
 instance_pids() { # → edge=1,worker=2,nats=3,postgres=4
   "$root_dir/ops/status" --json --data "$data_dir" |
-    jq --raw-output '[.processes[] | select(.state == "running") | "\(.name)=\(.pid)"] | join(",")'
+    jq --raw-output '[.processes[] | select(.state == "running") | "\(.name)=\(.pid)"] | join(",")' | tr -d '\n'
+  if [ "${#more_workers[@]}" -gt 0 ]; then printf ',worker=%d' "${more_workers[@]}"; fi
 }
 
 # One run against the instance; the last line of its output, one JSON object, goes to FILE.

@@ -40,6 +40,7 @@ enum class Stage { connect, send, settle, come_back, finish };
 
 struct Control {
   std::atomic<Stage> stage{Stage::connect};
+  std::atomic<std::uint32_t> connections_max{~std::uint32_t{0}};  // of each plan of pairs, for now
   std::atomic<bool> failed{false};
   std::mutex mutex;
   std::string why;  // of the first failure

@@ -27,6 +27,8 @@ class Runner {
  private:
   static constexpr std::chrono::seconds kPatience{30};  // without any progress
 
+  static constexpr std::uint32_t kFirstConnections = 512;
+
   int run_pairs();
   int run_idle();
   int run_logins();
