@@ -4,7 +4,7 @@
 
 readonly -a all_curves=(load connections partitions workers size waiting)
 readonly -a curve_partitions=(1 2 4 8 16 64 256) curve_sizes=(16 64 200 1000 4000 16000 60000)
-readonly -a curve_load_percent=(5 10 25 50 75 90) curve_connections=(1000 2000 5000 10000 19000)
+readonly -a curve_load_percent=(5 10 25 50 75 90) curve_connections=(1000 2000 5000 10000 19000 38000 57000)
 curve_waiting=(1000 10000 100000)
 
 # Adds x to the result of one point and takes it into the curve.

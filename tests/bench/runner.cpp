@@ -201,6 +201,17 @@ void Runner::wait_parked(std::uint64_t wanted) const {
   }
 }
 
+// Several generators, each with an edge of its own, hold their connections at the same time.
+void Runner::wait_for_file() const {
+  std::printf("all %u are online\n", options_.clients);
+  std::fflush(stdout);
+  for (const auto start = steady_now(); ::access(options_.wait_for.c_str(), F_OK) != 0;) {
+    check();
+    if (steady_now() - start > 20 * kPatience) throw std::runtime_error(options_.wait_for + " never came");
+    std::this_thread::sleep_for(milliseconds(20));
+  }
+}
+
 // ---- scenarios
 
 int Runner::run_pairs() {
@@ -239,6 +250,7 @@ int Runner::run_idle() {
   const std::int64_t slab_before = kernel_slab_bytes();
   control_.connections_max = options_.clients;
   wait_online(options_.clients);
+  if (!options_.wait_for.empty()) wait_for_file();
   const Sample from = meter_->sample();
   std::this_thread::sleep_for(std::chrono::seconds(options_.warmup));  // what a login left behind is given back
   check();

@@ -44,6 +44,7 @@ class Runner {
   bool all_done() const;
   Sample watch(const std::string& stage, std::uint32_t seconds, Counted counted);
   void wait_parked(std::uint64_t wanted) const;
+  void wait_for_file() const;
   double worker_metric(const std::string& name) const;
 
   Verdict judge() const;
