@@ -33,9 +33,9 @@ make_certificate() {
 tls_port() { printf '%d\n' $((port_base + ${#port_names[@]})); }
 
 # The example configuration with every rate limit off, a TLS listener, and warnings only in the log.
-write_bench_config() { # partitions, edge threads
+write_bench_config() { # partitions, edge threads, edge engine
   (umask 077 && render_config | sed \
-    -e "s/^partitions = .*/partitions = $1/" -e "s/^threads = .*/threads = $2/" -e 's/^level = .*/level = "warn"/' \
+    -e "s/^partitions = .*/partitions = $1/" -e "s/^threads = .*/threads = $2/" -e "s/^# engine = .*/engine = \"$3\"/" -e 's/^level = .*/level = "warn"/' \
     -e "s|^# tls_certificate_file = .*|tls_certificate_file = \"$data_dir/tls.crt\"|" \
     -e "s|^# tls_key_file = .*|tls_key_file = \"$data_dir/tls.key\"|" \
     -e 's/^# \(sends_per_device\|connects_per_address\|requests_per_device\|requests_per_address\) = .*/\1 = { per_second = 0, burst = 0 }/' \
@@ -51,7 +51,7 @@ TOML
 }
 
 # Fresh every time: what an earlier run left in the streams would be measured with this one.
-start_instance() { # partitions, edge threads
+start_instance() { # partitions, edge threads, edge engine
   stop_instance
   remove_instance
   choose_ports "$given_base"
@@ -59,15 +59,107 @@ start_instance() { # partitions, edge threads
   make_secrets
   make_certificate
   make_postgres_home
-  write_bench_config "$1" "$2"
+  write_bench_config "$1" "$2" "$3"
   remember_ports
   started=true
   "$root_dir/ops/up" --detach --no-build --data "$data_dir" --port-base "$port_base" >"$bench_dir/up.log" 2>&1 ||
     die "the instance did not start: see $bench_dir/up.log"
 }
 
+# Workers beside the instance's own one, each with a share of the partitions once the leases have moved.
+more_workers=() more_edges=() more_processes=()
+start_more_workers() { # how many in all
+  local i port
+  for ((i = 2; i <= $1; i++)); do
+    port=$((port_base + 7 + i))
+    (umask 077 && sed "s|worker-1\.sock|worker-$i.sock|" "$data_dir/barid.toml" >"$data_dir/worker-$i.toml")
+    "$bin_dir/barid-worker" --config "$data_dir/worker-$i.toml" --name "worker-$i" --roles delivery --observe-port "$port" \
+      </dev/null >"$data_dir/log/worker-$i.log" 2>&1 &
+    more_processes+=("$!") more_workers+=("$!")
+  done
+  for ((i = 2; i <= $1; i++)); do wait_owner "$((port_base + 7 + i))" "worker-$i"; done
+}
+
+wait_owner() { # metrics port, name
+  local i owned
+  for ((i = 0; i < 300; i++)); do
+    owned=$(curl --silent --max-time 2 "http://127.0.0.1:$1/metrics" | sed -n 's/^barid_partitions_owned \([0-9]*\).*/\1/p') || true
+    if [ "${owned:-0}" -gt 0 ]; then return 0; fi
+    sleep 0.1
+  done
+  die "$2 got no partition: see $data_dir/log/$2.log"
+}
+
+# Edges beside the instance's own one, for more connections than one process may have files.
+start_more_edges() { # how many in all
+  local i base kind edits
+  for ((i = 2; i <= $1; i++)); do
+    base=$((port_base + 10 * i)) edits=()
+    for kind in "$(port_of tcp)" "$(port_of websocket)" "$(tls_port)"; do
+      edits+=(-e "s/^port = $kind\$/port = $((base + kind - port_base))/")
+    done
+    (umask 077 && sed "${edits[@]}" "$data_dir/barid.toml" >"$data_dir/edge-$i.toml")
+    "$bin_dir/barid-edge" --config "$data_dir/edge-$i.toml" --name "edge-$i" --observe-port "$((base + 2))" \
+      </dev/null >"$data_dir/log/edge-$i.log" 2>&1 &
+    more_processes+=("$!") more_edges+=("$!")
+  done
+  for ((i = 2; i <= $1; i++)); do wait_answer "$((port_base + 10 * i + 2))" "edge-$i"; done
+}
+
+wait_answer() { # metrics port, name
+  local i
+  for ((i = 0; i < 300; i++)); do
+    if curl --silent --fail --max-time 2 "http://127.0.0.1:$1/readyz" >/dev/null; then return 0; fi
+    sleep 0.1
+  done
+  die "$2 did not become ready: see $data_dir/log/$2.log"
+}
+
+# One generator an edge, all connections open at the same time; the result is one: the sum of the connections, the mean
+# of the bytes, weighted by them.
+run_idle_edges() { # file, edges, connections of each, transport
+  local file=$1 edges=$2 each=$3 transport=$4 i port pid go=$bench_dir/go status=0
+  local -a generators=() outputs=() edge_pids
+  rm -f "$go"
+  edge_pids=("$(instance_pids | tr ',' '\n' | sed -n 's/^edge=//p')" "${more_edges[@]}")
+  for ((i = 1; i <= edges; i++)); do
+    case $transport in websocket) port=$(port_of websocket) ;; tls) port=$(tls_port) ;; *) port=$(port_of tcp) ;; esac
+    if [ "$i" -gt 1 ]; then port=$((port + 10 * i)); fi
+    outputs+=("$file.$i.out")
+    "$bin_dir/barid-bench" idle --port "$port" --secrets "$data_dir/secrets" --pids "edge=${edge_pids[i - 1]}" \
+      --transport "$transport" --clients "$each" --wait-for "$go" --json >"$file.$i.out" &
+    generators+=("$!")
+  done
+  for ((i = 0; i < 6000; i++)); do
+    if [ "$(cat "${outputs[@]}" | grep -c '^all .* online')" -eq "$edges" ]; then break; fi
+    for pid in "${generators[@]}"; do kill -0 "$pid" 2>/dev/null || break 2; done
+    sleep 0.1
+  done
+  touch "$go"
+  for pid in "${generators[@]}"; do wait "$pid" || status=$?; done
+  rm -f "$go"
+  tail --quiet --lines 2 "${outputs[@]}" | grep -v '^{' || true
+  if [ "$status" -le 1 ]; then
+    tail --quiet --lines 1 "${outputs[@]}" | jq --slurp --compact-output '(map(.clients) | add) as $all | def mean(f): map(f * .clients) | add / $all;
+      .[0] + {clients: $all, edges: length, edge_bytes_per_connection: mean(.edge_bytes_per_connection),
+        edge_pss_bytes_per_connection: mean(.edge_pss_bytes_per_connection),
+        edge_bytes_first_connections_included: mean(.edge_bytes_first_connections_included)}
+      + (. as $runs | ["sent", "delivered", "unaccepted", "lost", "doubled", "reordered", "corrupted", "receipts_missing"]
+         | map({(.): (. as $key | $runs | map(.[$key]) | add)}) | add)
+      + {ok: all(.ok)} | del(.kernel_slab_bytes_per_connection_both_ends)' >"$file"
+  fi
+  rm -f "${outputs[@]}"
+  return "$status"
+}
+
 started=false
 stop_instance() {
+  local pid
+  for pid in "${more_processes[@]}"; do
+    kill "$pid" 2>/dev/null || true
+    wait "$pid" 2>/dev/null || true
+  done
+  more_processes=() more_workers=() more_edges=()
   if $started; then
     started=false
     "$root_dir/ops/down" --data "$data_dir" >/dev/null 2>&1 || true
@@ -85,7 +177,8 @@ remove_instance() {
 
 instance_pids() { # → edge=1,worker=2,nats=3,postgres=4
   "$root_dir/ops/status" --json --data "$data_dir" |
-    jq --raw-output '[.processes[] | select(.state == "running") | "\(.name)=\(.pid)"] | join(",")'
+    jq --raw-output '[.processes[] | select(.state == "running") | "\(.name)=\(.pid)"] | join(",")' | tr -d '\n'
+  if [ "${#more_workers[@]}" -gt 0 ]; then printf ',worker=%d' "${more_workers[@]}"; fi
 }
 
 # One run against the instance; the last line of its output, one JSON object, goes to FILE.

@@ -2,9 +2,9 @@
 # Sourced by ops/bench after bench.sh.
 # shellcheck shell=bash
 
-readonly -a all_curves=(load connections partitions size waiting)
+readonly -a all_curves=(load connections partitions workers size waiting)
 readonly -a curve_partitions=(1 2 4 8 16 64 256) curve_sizes=(16 64 200 1000 4000 16000 60000)
-readonly -a curve_load_percent=(5 10 25 50 75 90) curve_connections=(1000 2000 5000 10000 19000)
+readonly -a curve_load_percent=(5 10 25 50 75 90) curve_connections=(1000 2000 5000 10000 19000 38000 57000)
 curve_waiting=(1000 10000 100000)
 
 # Adds x to the result of one point and takes it into the curve.
@@ -37,6 +37,7 @@ run_curve() { # name
       done
       ;;
     partitions) for x in "${curve_partitions[@]}"; do partitions=$x curve_point partitions "$x" throughput; done ;;
+    workers) for x in 1 2 3; do partitions=8 workers=$x curve_point workers "$x" throughput; done ;;
     size) for x in "${curve_sizes[@]}"; do curve_point size "$x" throughput --bytes "$x"; done ;;
     waiting) for x in "${curve_waiting[@]}"; do clients=$x curve_point waiting "$x" park; done ;;
   esac
@@ -97,5 +98,6 @@ plot '$table' using 1:2 with linespoints lw 2 title 'messages a second', \
   rm -f "$table"
 }
 draw_partitions() { draw_logarithmic partitions partitions; }
+draw_workers() { draw_logarithmic workers 'workers (8 partitions)'; }
 draw_size() { draw_logarithmic size 'bytes of content'; }
 draw_waiting() { draw_logarithmic waiting 'users with waiting mail'; }

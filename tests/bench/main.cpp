@@ -73,6 +73,8 @@ int main(int argc, char** argv) {
   cli.add_flag("--until-receipt", options.until_receipt, "a message is in flight until its sender has the receipt");
   cli.add_option("--seed", options.seed, "the same seed is the same users (then give --first-seq too); 0: random");
   cli.add_option("--first-seq", options.first_seq, "first number of every sender")->check(CLI::PositiveNumber);
+  cli.add_option("--wait-for", options.wait_for, "idle: say that all are online, then wait for this file")
+      ->type_name("FILE");
   cli.add_option("--label", options.label, "name of the system under test, for the report");
   cli.add_flag("--json", options.json, "the last line is one JSON object");
   try {

@@ -36,6 +36,7 @@ void PairPlan::attach(Crowd& crowd) {
 std::int64_t PairPlan::on_turn(std::int64_t now) {
   if (online_ < count_) {
     connect_some();
+    if (online_ > 0) keep_alive(now);
     return 10 * kMs;
   }
   keep_alive(now);
@@ -59,7 +60,8 @@ std::int64_t PairPlan::on_turn(std::int64_t now) {
 }
 
 void PairPlan::connect_some() {
-  while (begun_ < count_ && begun_ - online_ < kConnectsUnderWay) crowd_->connect(crowd_->at(begun_++));
+  const std::uint32_t wanted = std::min(count_, control_.connections_max.load(std::memory_order_relaxed));
+  while (begun_ < wanted && begun_ - online_ < kConnectsUnderWay) crowd_->connect(crowd_->at(begun_++));
 }
 
 void PairPlan::on_online(Client& client) {
@@ -190,7 +192,7 @@ void PairPlan::keep_alive(std::int64_t now) {
   const std::uint32_t share = count_ / (kAliveSlices * 10) + 1;
   for (std::uint32_t i = 0; i < share; ++i) {
     Client& client = crowd_->at(alive_at_++ % count_);
-    if (sending() && client.in_flight > 0) continue;
+    if (client.state != ClientState::online || (sending() && client.in_flight > 0)) continue;
     crowd_->dialect().ping(client);
     crowd_->touch(client);
   }

@@ -32,7 +32,8 @@ struct Options {
   double rate = 0;                  // open loop: messages a second of all clients; 0: closed loop
   bool until_receipt = false;  // in flight until the sender has the receipt, not until the recipient has the message
   bool json = false;
-  std::string label;  // into the JSON
+  std::string label;     // into the JSON
+  std::string wait_for;  // idle: with all connections open, this file is waited for before memory is read
 };
 
 // In this order; the main thread moves it on, plans follow at their next turn.
@@ -40,6 +41,7 @@ enum class Stage { connect, send, settle, come_back, finish };
 
 struct Control {
   std::atomic<Stage> stage{Stage::connect};
+  std::atomic<std::uint32_t> connections_max{~std::uint32_t{0}};  // of each plan of pairs, for now
   std::atomic<bool> failed{false};
   std::mutex mutex;
   std::string why;  // of the first failure

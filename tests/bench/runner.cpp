@@ -201,6 +201,17 @@ void Runner::wait_parked(std::uint64_t wanted) const {
   }
 }
 
+// Several generators, each with an edge of its own, hold their connections at the same time.
+void Runner::wait_for_file() const {
+  std::printf("all %u are online\n", options_.clients);
+  std::fflush(stdout);
+  for (const auto start = steady_now(); ::access(options_.wait_for.c_str(), F_OK) != 0;) {
+    check();
+    if (steady_now() - start > 20 * kPatience) throw std::runtime_error(options_.wait_for + " never came");
+    std::this_thread::sleep_for(milliseconds(20));
+  }
+}
+
 // ---- scenarios
 
 int Runner::run_pairs() {
@@ -225,11 +236,21 @@ int Runner::run_pairs() {
   return finish(json, judge());
 }
 
+// What an edge takes once, with its first connections (buffers for a burst), is not what each further one costs: that
+// is counted from kFirstConnections on.
 int Runner::run_idle() {
+  const auto at_start = processes_.memory("edge");
+  const std::uint32_t first = std::min(kFirstConnections, options_.clients / 2);
+  control_.connections_max = first / options_.threads;
+  start(make_pairs());
+  wait_online(std::uint64_t{first / options_.threads} * options_.threads);
+  std::this_thread::sleep_for(std::chrono::seconds(1));
+  const std::uint64_t before_count = meter_->sample().online;
   const auto before = processes_.memory("edge");
   const std::int64_t slab_before = kernel_slab_bytes();
-  start(make_pairs());
+  control_.connections_max = options_.clients;
   wait_online(options_.clients);
+  if (!options_.wait_for.empty()) wait_for_file();
   const Sample from = meter_->sample();
   std::this_thread::sleep_for(std::chrono::seconds(options_.warmup));  // what a login left behind is given back
   check();
@@ -243,9 +264,13 @@ int Runner::run_idle() {
   ordered_json json;
   Window idle = between(from, to, Counted::delivered);
   add_common(json, idle, Counted::delivered);
-  const auto per_connection = [&](std::int64_t bytes) { return static_cast<double>(bytes) / options_.clients; };
+  const auto per_connection = [&](std::int64_t bytes) {
+    return static_cast<double>(bytes) / static_cast<double>(options_.clients - before_count);
+  };
   json["edge_bytes_per_connection"] = per_connection(after.private_bytes - before.private_bytes);
   json["edge_pss_bytes_per_connection"] = per_connection(after.pss_bytes - before.pss_bytes);
+  json["edge_bytes_first_connections_included"] =
+      static_cast<double>(after.private_bytes - at_start.private_bytes) / options_.clients;
   json["kernel_slab_bytes_per_connection_both_ends"] = per_connection(slab_after - slab_before);
   std::printf(
       "%u idle connections over %s: %.0f bytes each in the edge (private), %.0f (Pss); kernel slab %.0f, both ends\n",

@@ -27,6 +27,8 @@ class Runner {
  private:
   static constexpr std::chrono::seconds kPatience{30};  // without any progress
 
+  static constexpr std::uint32_t kFirstConnections = 512;
+
   int run_pairs();
   int run_idle();
   int run_logins();
@@ -42,6 +44,7 @@ class Runner {
   bool all_done() const;
   Sample watch(const std::string& stage, std::uint32_t seconds, Counted counted);
   void wait_parked(std::uint64_t wanted) const;
+  void wait_for_file() const;
   double worker_metric(const std::string& name) const;
 
   Verdict judge() const;
