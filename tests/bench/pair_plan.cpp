@@ -47,8 +47,7 @@ std::int64_t PairPlan::on_turn(std::int64_t now) {
   }
   if (sending()) {
     if (interval_ns_ > 0) return std::min(wait, run_schedule(now));
-    if (!std::exchange(primed_, true))
-      for (std::uint32_t i = 0; i < count_; ++i) fill(crowd_->at(i));
+    prime();
   }
   const Stage stage = control_.stage.load(std::memory_order_relaxed);
   const bool may_end = stage == Stage::settle || (stage == Stage::send && options_.messages_each != 0);
@@ -76,6 +75,13 @@ bool PairPlan::may_send(const Client& client) const {
   return client.resume_seq == 0 && client.in_flight < in_flight_max_ &&
          client.sent() - client.accepted.taken() < kSendWindow &&
          (options_.messages_each == 0 || client.sent() < options_.messages_each);
+}
+
+// Closed loops begin all at once. Where every client only shows that it is alive (idle), they take turns: a burst of
+// all of them would measure something else.
+void PairPlan::prime() {
+  const std::uint64_t open = options_.messages_each != 0 ? kFirstSendsUnderWay : ~std::uint64_t{0};
+  while (primed_ < count_ && tally.sent.get() - tally.delivered.get() < open) fill(crowd_->at(primed_++));
 }
 
 void PairPlan::fill(Client& client) {

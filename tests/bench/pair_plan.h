@@ -13,7 +13,8 @@ namespace barid::bench {
 class PairPlan final : public Scenario {
  public:
   static constexpr std::uint32_t kConnectsUnderWay = 256;
-  static constexpr std::uint64_t kSendWindow = 64;  // not yet accepted (docs/protocol.md, section 6)
+  static constexpr std::uint64_t kSendWindow = 64;             // not yet accepted (docs/protocol.md, section 6)
+  static constexpr std::uint64_t kFirstSendsUnderWay = 1'000;  // when each client sends a given number
   static constexpr std::uint32_t kOpenLoopInFlight =
       1'024;  // of one client, then its schedule waits, and the clock runs
   static constexpr std::int64_t kOpenLoopTurnNs = 200'000;  // what is due within this goes out together
@@ -37,6 +38,7 @@ class PairPlan final : public Scenario {
  private:
   bool sending() const { return control_.stage.load(std::memory_order_relaxed) == Stage::send; }
   void connect_some();
+  void prime();
   void fill(Client& client);
   bool may_send(const Client& client) const;
   void send_next(Client& client, std::int64_t intended_ns);
@@ -58,8 +60,7 @@ class PairPlan final : public Scenario {
   std::vector<Identity> identities_;
   ContentMaker content_;
   Crowd* crowd_ = nullptr;
-  std::uint32_t begun_ = 0, online_ = 0;
-  bool primed_ = false;
+  std::uint32_t begun_ = 0, online_ = 0, primed_ = 0;
   std::int64_t schedule_start_ = 0, kept_alive_ = 0, looked_ = 0;
   std::uint64_t schedule_at_ = 0;  // next message of the schedule
   std::vector<Client*> behind_;    // open loop: could not send on time
