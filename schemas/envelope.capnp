@@ -15,6 +15,3 @@ struct Envelope {
   attempts @8 :UInt8;
   frame @9 :Data;
 }
-
-# A letter that could not be delivered, with the reason, for `replay`.
-struct DeadLetter { envelope @0 :Envelope; code @1 :UInt16; reason @2 :Text; atMs @3 :Int64; raw @4 :Data; }

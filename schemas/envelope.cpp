@@ -43,12 +43,6 @@ capnp::ReaderOptions batch_options() {
   return options;
 }
 
-std::string flat(capnp::MessageBuilder& message) {
-  const auto words = capnp::messageToFlatArray(message);
-  const auto chars = words.asChars();
-  return std::string(chars.begin(), chars.size());
-}
-
 }  // namespace
 
 void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number,
@@ -99,45 +93,6 @@ Result<Batch, Batch::Errc> Batch::decode(std::string_view bytes) {
     return fail(Errc::malformed);
   }
   return batch;
-}
-
-std::string encode_dead_letter(const DeadLetter& letter) {
-  capnp::MallocMessageBuilder message;
-  auto b = message.initRoot<schema::DeadLetter>();
-  fill(b.initEnvelope(), letter.envelope);
-  b.setCode(letter.code);
-  b.setReason(codec::text(letter.reason));
-  b.setAtMs(letter.at.value);
-  b.setRaw(codec::as_data(letter.raw));
-  return flat(message);
-}
-
-Result<DeadLetter, Batch::Errc> decode_dead_letter(std::string_view bytes, std::string& bytes_copy) {
-  try {
-    bytes_copy.assign(bytes);
-    capnp::FlatArrayMessageReader reader(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(bytes_copy.data()), bytes_copy.size() / 8), batch_options());
-    auto root = reader.getRoot<schema::DeadLetter>();
-    DeadLetter letter;
-    auto e = root.getEnvelope();
-    letter.envelope = {UserId(e.getFromUser()),
-                       DeviceId(e.getFromDevice()),
-                       e.getSeq(),
-                       UserId(e.getToUser()),
-                       DeviceId(e.getToDevice()),
-                       WallMs{e.getAcceptedAtMs()},
-                       WallMs{e.getExpiresAtMs()},
-                       e.getKind() == 0 ? Kind::message : Kind::receipt,
-                       e.getAttempts(),
-                       codec::view(e.getFrame())};
-    letter.code = root.getCode();
-    letter.reason = std::string(codec::view(root.getReason()));
-    letter.at = WallMs{root.getAtMs()};
-    letter.raw = codec::view(root.getRaw());
-    return letter;
-  } catch (const kj::Exception&) {
-    return fail(Batch::Errc::malformed);
-  }
 }
 
 }  // namespace barid::envelope

@@ -49,15 +49,4 @@ class Batch {
   std::uint64_t origin_ = 0, number_ = 0;
 };
 
-struct DeadLetter {
-  Envelope envelope;
-  std::uint16_t code = 0;  // wire::Code
-  std::string reason;
-  WallMs at;
-  std::string_view raw;  // when the batch itself could not be read
-};
-std::string encode_dead_letter(const DeadLetter& letter);
-// The result's views point into `bytes_copy`, which the caller keeps.
-Result<DeadLetter, Batch::Errc> decode_dead_letter(std::string_view bytes, std::string& bytes_copy);
-
 }  // namespace barid::envelope

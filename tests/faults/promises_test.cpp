@@ -8,6 +8,8 @@
 #include <sstream>
 
 #include "base/clock.h"
+#include "base/config.h"
+#include "broker/control.h"
 #include "tests/faults/stack.h"
 
 namespace barid {
@@ -166,6 +168,22 @@ TEST_F(Promises, ARevokedDeviceIsCutOffAndItsMailGoesToTheNewOne) {
   EXPECT_EQ(alice.barid({"send", bob.phone(), "to the new device", "--wait", "delivered", "--timeout", "30"}).status,
             0);
   EXPECT_EQ(new_bob.heard().back()["text"], "to the new device");
+}
+
+TEST(DeadLetters, WhatADeviceNeverAcknowledgesIsKeptWithTheReasonAndItsSenderLearns) {
+  Stack stack({{"worker", "ack_deadline_s", "1"}, {"messages", "delivery_attempts", "1"}});
+  const test::TempDir dir;
+  Person alice(stack, dir.file("alice"), "+4915112341001"), bob(stack, dir.file("bob"), "+4915112341002");
+  bob.listen();
+  ASSERT_EQ(alice.barid({"send", bob.phone(), "bob is there", "--wait", "delivered"}).status, 0);
+  bob.listener().signal(SIGSTOP);  // connected, and acknowledges nothing
+  EXPECT_EQ(alice.barid({"send", bob.phone(), "into the void", "--wait", "delivered", "--timeout", "30"}).status, 4);
+  const auto last = json::parse(alice.barid({"history", bob.phone(), "--limit", "1"}).output);
+  EXPECT_EQ(last.value("reason", ""), "undeliverable") << last;
+  broker::Control control(load_config(stack.data() + "/barid.toml").nats, "test");
+  const auto info = json::parse(control.js_api("STREAM.INFO.DEAD", R"({"subjects_filter":">"})"));
+  EXPECT_EQ(info.at("state").at("subjects"), json({{"dead.undeliverable", 1}})) << info;
+  bob.listener().signal(SIGCONT);
 }
 
 TEST(Transports, TcpWebSocketAndBothUnderTlsCarryTheSameMessages) {

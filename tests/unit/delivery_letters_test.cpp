@@ -139,6 +139,21 @@ TEST_F(Letters, AFullInboxFailsThemAsQuotaExceededAndNothingStaysInHand) {
   EXPECT_TRUE(core->quiet());
 }
 
+TEST_F(Letters, AReceiptThatMeetsAFullInboxBecomesADeadLetterAndIsNotDroppedSilently) {
+  Envelope receipt = letter(0);
+  receipt.kind = envelope::Kind::receipt;
+  const StreamSeq batch = give({receipt});
+  parks_are_refused();
+  turn();
+  EXPECT_TRUE(receipts.empty());
+  ASSERT_EQ(burials.size(), 1U);
+  EXPECT_EQ(burials[0].reason, Code::quota_exceeded);
+  EXPECT_TRUE(acknowledged.empty());
+  core->on_buried(burials[0].tag);
+  EXPECT_EQ(acknowledged, std::vector{batch});
+  EXPECT_TRUE(core->quiet());
+}
+
 TEST_F(Letters, AnUnreadableBatchIsBuriedAndThenAcknowledged) {
   core->on_unreadable_batch(StreamSeq(1), "rubbish");
   ASSERT_EQ(burials.size(), 1U);

@@ -130,30 +130,5 @@ TEST(Batch, AHostileCountCostsBoundedMemory) {
   EXPECT_LT(allocated_bytes(), 64U * 1024);
 }
 
-TEST(DeadLetters, SurviveTheStream) {
-  const std::string frame = "\x01\x07 frame", raw = "unreadable";
-  const DeadLetter letter{
-      {UserId(1), DeviceId(2), 3, UserId(4), DeviceId(5), WallMs{6}, WallMs{7}, Kind::receipt, 8, frame},
-      36,
-      "five sessions saw it",
-      WallMs{9},
-      raw};
-  std::string kept;
-  const auto back = decode_dead_letter(encode_dead_letter(letter), kept);
-  ASSERT_TRUE(back);
-  EXPECT_EQ(to_json(back->envelope), to_json(letter.envelope));
-  EXPECT_EQ(back->code, 36);
-  EXPECT_EQ(back->reason, letter.reason);
-  EXPECT_EQ(back->at, letter.at);
-  EXPECT_EQ(back->raw, raw);
-}
-
-TEST(DeadLetters, TruncatedOnesAreMalformed) {
-  const std::string bytes = encode_dead_letter({{}, 1, "reason", WallMs{1}, "raw bytes"});
-  std::string kept;
-  for (std::size_t cut = 0; cut + 8 <= bytes.size(); ++cut)
-    EXPECT_FALSE(decode_dead_letter(std::string_view(bytes).substr(0, cut), kept)) << cut;
-}
-
 }  // namespace
 }  // namespace barid::envelope

@@ -378,7 +378,7 @@ void Core::on_inbox_batch(const Address& of, std::uint64_t read, StreamSeq seq, 
     const Envelope& e = envelope_of(letter);
     if (std::find(d.undeliverable.begin(), d.undeliverable.end(), LetterName{e.id(), e.accepted_at.value}) !=
         d.undeliverable.end())
-      bury(letter);
+      bury(letter, Code::undeliverable);
     else if (!stop_early(letter, e, wall))
       deliver(d, of.device, letter, now);
   }
@@ -434,9 +434,13 @@ void Core::on_park_refused(const Address& of, const std::vector<Tag>& tags) {
   Device& d = found->second;
   BARID_ASSERT(d.parks_under_way >= tags.size());
   d.parks_under_way -= static_cast<std::uint32_t>(tags.size());
-  for (const Tag tag : tags)
-    fail_letter({tag >> kIndexBits, static_cast<std::uint32_t>(tag & ((1U << kIndexBits) - 1)), false},
-                Code::quota_exceeded);
+  for (const Tag tag : tags) {
+    const Letter letter{tag >> kIndexBits, static_cast<std::uint32_t>(tag & ((1U << kIndexBits) - 1)), false};
+    if (envelope_of(letter).kind == envelope::Kind::message)
+      fail_letter(letter, Code::quota_exceeded);
+    else
+      bury(letter, Code::quota_exceeded);  // nobody can be told of a receipt's failure: at least it is kept
+  }
   read_on(d, of.device);
 }
 
@@ -485,7 +489,7 @@ void Core::time_out(Device& d, DeviceId id) {
       d.undeliverable.push_back(name);
     } else {
       d.in_flight.pop_front();
-      bury(head);
+      bury(head, Code::undeliverable);
     }
   }
   ++stats_.kicked;
@@ -494,10 +498,10 @@ void Core::time_out(Device& d, DeviceId id) {
 }
 
 // Settled by on_buried; its hand waits for the receipt as well.
-void Core::bury(const Letter& letter) {
+void Core::bury(const Letter& letter, Code reason) {
   ++stats_.buried;
-  port_.bury(envelope_of(letter), Code::undeliverable, tag_of(letter));
-  add_receipt(letter.hand, envelope_of(letter), ReceiptKind::failed, Code::undeliverable);
+  port_.bury(envelope_of(letter), reason, tag_of(letter));
+  add_receipt(letter.hand, envelope_of(letter), ReceiptKind::failed, reason);
 }
 
 void Core::on_tick(TimePoint now) {

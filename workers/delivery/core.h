@@ -219,7 +219,7 @@ class Core {
   void unload(Device& d, DeviceId id);
   void fall_behind(Device& d, DeviceId id);
   void time_out(Device& d, DeviceId id);
-  void bury(const Letter& letter);
+  void bury(const Letter& letter, wire::Code reason);
   void forget_idle_devices();
   bool idle(const Device& d) const;
   TimePoint deadline_of(const Device& d) const;
