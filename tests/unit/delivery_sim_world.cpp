@@ -21,7 +21,7 @@ World::World(std::uint64_t seed, bool tracing) : rng_(seed * 0x2545f4914f6cdd1dU
   config_.hands_max = rng_.between(2, 12);
   config_.devices_max = rng_.below(4);
   config_.ack_deadline = milliseconds(rng_.between(2'000, 6'000));
-  config_.ack_deadline_under_pressure = milliseconds(1'500);
+  config_.slow_under_pressure = milliseconds(1'500);
   config_.delivery_attempts = 60'000;
   if (p.burials) {
     p.slow_readers = true;

@@ -471,11 +471,6 @@ void Core::on_buried(Tag tag) {
 // ---- time
 // ---------------------------------------------------------------------------------------------------------
 
-TimePoint Core::deadline_of(const Device& d) const {
-  const bool pressure = ingress_hands_ > config_.hands_max / 2;
-  return d.in_flight.front().since + (pressure ? config_.ack_deadline_under_pressure : config_.ack_deadline);
-}
-
 void Core::time_out(Device& d, DeviceId id) {
   const Letter head = d.in_flight.front().letter;
   const LetterName name{envelope_of(head).id(), envelope_of(head).accepted_at.value};
@@ -505,7 +500,7 @@ void Core::bury(const Letter& letter, Code reason) {
 }
 
 void Core::on_tick(TimePoint now) {
-  const bool pressure = ingress_hands_ > config_.hands_max / 2;
+  const bool pressure = under_pressure();
   std::vector<std::pair<TimePoint, DeviceId>> later;
   while (!deadlines_.empty() && (deadlines_.begin()->first <= now || pressure)) {
     const DeviceId id = deadlines_.begin()->second;
@@ -515,11 +510,14 @@ void Core::on_tick(TimePoint now) {
     Device& d = found->second;
     d.has_deadline = false;
     if (d.in_flight.empty()) continue;
-    if (deadline_of(d) <= now) {
+    const InFlight& head = d.in_flight.front();
+    if (head.since + config_.ack_deadline <= now) {
       time_out(d, id);
+    } else if (pressure && !head.letter.from_inbox && head.since + config_.slow_under_pressure <= now) {
+      fall_behind(d, id);  // gives its batches back; what it has not acknowledged comes again out of the inbox
     } else {
       d.has_deadline = true;
-      later.emplace_back(d.in_flight.front().since + config_.ack_deadline, id);
+      later.emplace_back(head.since + config_.ack_deadline, id);
     }
   }
   deadlines_.insert(later.begin(), later.end());

@@ -78,8 +78,8 @@ struct CoreConfig {
   std::size_t hands_max = 512;              // ingress batches in hand (the consumer's max_ack_pending)
   std::size_t devices_max = 200'000;        // remembered; beyond that, idle ones are forgotten
   milliseconds ack_deadline{30'000};        // delivered and not acknowledged: the session is closed
-  milliseconds ack_deadline_under_pressure{3'000};  // … when half of hands_max is taken
-  std::uint16_t delivery_attempts = 5;              // sessions that timed out on the same letter; then it is buried
+  milliseconds slow_under_pressure{3'000};  // … and half of hands_max is taken: the device is served from its inbox
+  std::uint16_t delivery_attempts = 5;      // sessions that timed out on the same letter; then it is buried
   std::chrono::seconds receipt_ttl{30 * 24 * 3600};
 };
 
@@ -222,7 +222,7 @@ class Core {
   void bury(const Letter& letter, wire::Code reason);
   void forget_idle_devices();
   bool idle(const Device& d) const;
-  TimePoint deadline_of(const Device& d) const;
+  bool under_pressure() const { return ingress_hands_ > config_.hands_max / 2; }
 
   CoreConfig config_;
   const Directory& directory_;
