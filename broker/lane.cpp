@@ -37,9 +37,12 @@ PubAck read_ack(const Message& reply, Lane::WhenFull when_full) {
   const auto& error = json["error"];
   const int err_code = error.value("err_code", 0);
   const std::string why = error.value("description", "refused") + " (" + std::to_string(err_code) + ")";
-  // 10077: a limit of the stream or of the subject, with discard = new; 10054: message larger than allowed.
+  // 10077: a limit of the stream or of the subject, with discard = new. 10023, 10047: the server's own storage is used
+  // up.
+  const bool full = err_code == 10077 || err_code == 10023 || err_code == 10047;
   const bool subject_full = err_code == 10077 && why.find("per subject") != std::string::npos;
-  const bool for_good = subject_full || err_code == 10054 || (err_code == 10077 && when_full == Lane::WhenFull::refuse);
+  const bool too_large = err_code == 10054;
+  const bool for_good = subject_full || too_large || (full && when_full == Lane::WhenFull::refuse);
   return {StreamSeq(), why, !for_good};
 }
 

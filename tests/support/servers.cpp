@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <fstream>
 #include <pqxx/pqxx>
 #include <stdexcept>
 
@@ -147,7 +148,7 @@ void PrivatePostgres::signal_all(int number) {
   server_->signal(number);
 }
 
-PrivateNats::PrivateNats() {
+PrivateNats::PrivateNats(std::string file_store_max) : file_store_max_(std::move(file_store_max)) {
   for (int attempt = 0; attempt < 10; ++attempt) {
     port_ = free_port();
     if (try_start()) return;
@@ -156,10 +157,11 @@ PrivateNats::PrivateNats() {
 }
 
 bool PrivateNats::try_start() {
-  server_ = std::make_unique<ChildProcess>(
-      std::vector<std::string>{"nats-server", "--addr", "127.0.0.1", "--port", std::to_string(port_), "--jetstream",
-                               "--store_dir", dir_.file("store")},
-      dir_.file("log"));
+  const std::string limit = file_store_max_.empty() ? "" : ", max_file_store: " + file_store_max_;
+  std::ofstream(dir_.file("nats.conf")) << "listen: \"127.0.0.1:" << port_ << "\"\njetstream { store_dir: \""
+                                        << dir_.file("store") << "\"" << limit << " }\n";
+  server_ = std::make_unique<ChildProcess>(std::vector<std::string>{"nats-server", "--config", dir_.file("nats.conf")},
+                                           dir_.file("log"));
   const auto ready = [&] { return greeting(port_).find("\"jetstream\":true") != std::string::npos; };
   return wait_until([&] { return !server_->running() || ready(); }, 30s) && server_->running();
 }

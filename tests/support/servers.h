@@ -41,7 +41,9 @@ class PrivatePostgres {
 
 class PrivateNats {
  public:
-  PrivateNats();  // with JetStream, on a loopback port
+  // With JetStream, on a loopback port. file_store_max: what it may store in all, for example "8MB"; empty: its
+  // default.
+  explicit PrivateNats(std::string file_store_max = {});
   ~PrivateNats() = default;
 
   std::string url() const { return "nats://127.0.0.1:" + std::to_string(port_); }
@@ -59,6 +61,7 @@ class PrivateNats {
   bool try_start();
 
   TempDir dir_;
+  std::string file_store_max_;
   std::uint16_t port_ = 0;
   std::unique_ptr<ChildProcess> server_;
 };
