@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/pace.h"
 
 namespace barid {
 
@@ -30,6 +31,7 @@ class FdWatcher {
 class Loop final : public FdWatcher {
  public:
   static constexpr std::size_t kPostedMax = 65'536;
+  static constexpr std::chrono::microseconds kTurn{500};  // from turn to turn under load
 
   Loop();
   ~Loop() override;
@@ -46,6 +48,8 @@ class Loop final : public FdWatcher {
   void run();                                                     // until stop(); exceptions of callbacks pass through
   void stop();                                                    // any thread
   TimePoint now() const { return now_; }                          // taken once a turn
+  void moved(std::size_t things) { pace_.moved(things); }         // so that the loop knows when it is under load
+  bool under_load() const { return pace_.loaded(); }  // then another turn follows soon, whether anything happens or not
 
  private:
   struct Watched {
@@ -68,6 +72,7 @@ class Loop final : public FdWatcher {
   std::deque<std::function<void()>> turn_end_;
   TimePoint now_ = steady_now();
   bool running_ = false;
+  Pace pace_{kTurn};
 
   std::mutex mutex_;  // guards posted_ and stop_
   std::vector<std::function<void()>> posted_;

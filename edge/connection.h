@@ -46,7 +46,8 @@ struct Connection final : Socket {
   bool stalled = false;   // window full: `in` waits, the socket is not read
   bool leaving = false;   // the session has ended: flush, FIN, linger
   bool fin_sent = false;
-  bool dirty = false;  // in the reactor's list of this turn
+  bool ticks_held = false;  // stands in the reactor's list of them
+  bool dirty = false;       // in the reactor's list of this turn
 };
 
 }  // namespace barid::edge

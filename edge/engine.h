@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/loop.h"
+#include "base/pace.h"
 
 namespace barid::edge {
 
@@ -47,6 +48,7 @@ class SocketHandler {
 class Engine : public FdWatcher {
  public:
   static constexpr std::size_t kPostedMax = 65'536;
+  static constexpr std::chrono::microseconds kTurn{250};       // from turn to turn under load
   static constexpr std::size_t kReceiveBytes = 64 * 1024;      // taken from a socket at once, at most
   static constexpr milliseconds kAcceptPause{100};             // when out of descriptors
   static constexpr std::size_t kSpareBuffersMax = 256;         // send buffers kept for reuse …
@@ -80,7 +82,8 @@ class Engine : public FdWatcher {
   void at_turn_end(std::function<void()> work);
   virtual void run() = 0;  // until stop()
   void stop();
-  TimePoint now() const { return now_; }  // taken once a turn
+  TimePoint now() const { return now_; }              // taken once a turn
+  bool under_load() const { return pace_.loaded(); }  // then another turn follows soon, whether anything happens or not
 
  protected:
   Engine();
@@ -92,6 +95,7 @@ class Engine : public FdWatcher {
 
   SocketHandler* handler_ = nullptr;
   TimePoint now_ = steady_now();
+  Pace pace_{kTurn};
 
  private:
   struct Timer {

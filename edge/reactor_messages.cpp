@@ -149,11 +149,11 @@ void Reactor::flush_accepted() {
       accepted.ranges.swap(set.ranges);
       for (std::size_t at = 0; !c->leaving && at < accepted.ranges.size(); at += limits::kRangesMax) {
         if (accepted.ranges.size() <= limits::kRangesMax) {
-          wire::append(out_of(*c), accepted);
+          wire::append(ticks_of(*c), accepted);
         } else {
           const auto first = accepted.ranges.begin() + static_cast<std::ptrdiff_t>(at);
           const auto count = std::min(limits::kRangesMax, accepted.ranges.size() - at);
-          wire::append(out_of(*c), wire::Accepted{{first, first + static_cast<std::ptrdiff_t>(count)}});
+          wire::append(ticks_of(*c), wire::Accepted{{first, first + static_cast<std::ptrdiff_t>(count)}});
         }
         tally_.add(Count::frames_out);
       }

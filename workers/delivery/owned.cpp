@@ -62,27 +62,22 @@ AckMeta read_ack_subject(std::string_view subject) {
 }  // namespace
 
 Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Directory& directory, NatsLink& link,
-             Edges& edges, Doubt doubt)
+             Edges& edges, ReceiptLanes& receipts, Doubt doubt)
     : partition_(partition),
       epoch_(epoch),
       config_(config),
       link_(link),
       edges_(edges),
+      receipts_(receipts),
       on_doubt_(std::move(doubt)),
       core_(core_config(partition, config), directory, *this),
       deliver_subject_(link.new_inbox()) {
-  for (std::uint16_t p = 0; p < config.nats.partitions; ++p)
-    receipt_lanes_.push_back(std::make_unique<Lane>(
-        link, broker::ingress_subject(Partition(p)), crypto::random_u64(),
-        Lane::Callbacks{
-            [this](const std::vector<Tag>& tags, StreamSeq) {
-              for (const Tag tag : tags) core_.on_receipt_durable(tag);
-            },
-            [this](const std::vector<Tag>&, const std::string& why) { this->doubt("receipt refused: " + why); }},
-        Lane::WhenFull::keep_trying));
+  from_ = receipts.join({[this](Tag tag) { core_.on_receipt_durable(tag); },
+                         [this](const std::string& why) { this->doubt("receipt refused: " + why); }});
 }
 
 Owned::~Owned() {
+  receipts_.leave(from_);
   if (subscription_ != 0) link_.unsubscribe(subscription_);
 }
 
@@ -145,10 +140,7 @@ void Owned::kick(EdgeRef edge, ConnId conn, wire::Code code) { edges_.kick(edge,
 
 // ---- to streams ---------------------------------------------------------------------------------------------------
 
-void Owned::publish_receipt(const Envelope& receipt, Tag tag) {
-  const Partition to = partition_of(receipt.to_user, config_.nats.partitions);
-  BARID_ASSERT(receipt_lanes_[to.value]->add(receipt, tag));
-}
+void Owned::publish_receipt(const Envelope& receipt, Tag tag) { receipts_.add(from_, receipt, tag); }
 
 Owned::ParkLane& Owned::park_lane(const Address& to) {
   ParkLane& park = park_lanes_[to.device];
@@ -258,12 +250,11 @@ void Owned::on_tick(TimePoint now) {
 void Owned::end_turn(TimePoint now, WallMs wall) {
   if (subscription_ == 0 && start_by_ != TimePoint::max() && (now >= start_by_ || all_edges_announced())) start();
   core_.end_turn(wall);
-  for (auto& lane : receipt_lanes_) lane->flush();
-  for (auto& [code, lane] : dead_lanes_) lane->flush();
+  for (auto& [code, lane] : dead_lanes_) lane->flush(now);
   std::size_t kept = 0;
   for (const DeviceId device : dirty_parks_) {
     ParkLane& park = park_lanes_.at(device);
-    park.lane->flush();
+    park.lane->flush(now);
     park.dirty = !park.lane->idle();  // under way: flushed again until its fate is known
     if (park.dirty) dirty_parks_[kept++] = device;
   }

@@ -13,6 +13,7 @@
 #include "broker/nats_link.h"
 #include "workers/delivery/core.h"
 #include "workers/delivery/edges.h"
+#include "workers/delivery/receipt_lanes.h"
 
 namespace barid::delivery {
 
@@ -21,7 +22,7 @@ class Owned final : public Port {
   using Doubt = std::function<void(const std::string& why)>;  // the stream can't be trusted any more: take over anew
 
   Owned(Partition partition, Epoch epoch, const Config& config, const Directory& directory, broker::NatsLink& link,
-        Edges& edges, Doubt doubt);
+        Edges& edges, ReceiptLanes& receipts, Doubt doubt);
   ~Owned() override;
   Owned(const Owned&) = delete;
   Owned& operator=(const Owned&) = delete;
@@ -34,7 +35,7 @@ class Owned final : public Port {
   Epoch epoch() const { return epoch_; }
 
   void on_tick(TimePoint now);
-  void end_turn(TimePoint now, WallMs wall);  // receipts and parked letters leave
+  void end_turn(TimePoint now, WallMs wall);  // receipts are made, parked letters leave
   void sweep(WallMs wall);                    // looks at the heads of a few inbox streams for expired letters
 
  private:
@@ -66,15 +67,16 @@ class Owned final : public Port {
   const Config& config_;
   broker::NatsLink& link_;
   Edges& edges_;
+  ReceiptLanes& receipts_;
+  ReceiptLanes::From from_;  // our receipts
   Doubt on_doubt_;
   bool doubted_ = false;  // from then on nothing is taken from the stream
   Core core_;
   std::string deliver_subject_;
   broker::NatsLink::Subscription subscription_ = 0;
   TimePoint start_by_ = TimePoint::max();
-  std::uint64_t next_delivery_ = 1;                           // consumer sequence that must come next
-  std::unordered_map<StreamSeq, std::string> ack_subjects_;   // of batches in hand
-  std::vector<std::unique_ptr<broker::Lane>> receipt_lanes_;  // by recipient partition
+  std::uint64_t next_delivery_ = 1;                          // consumer sequence that must come next
+  std::unordered_map<StreamSeq, std::string> ack_subjects_;  // of batches in hand
   std::map<wire::Code, std::unique_ptr<broker::Lane>> dead_lanes_;
   std::unordered_map<DeviceId, ParkLane> park_lanes_;
   std::vector<DeviceId> dirty_parks_;

@@ -65,6 +65,7 @@ Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
       metrics_(std::make_unique<Metrics>(observe)) {
   link_ = std::make_unique<broker::NatsLink>(loop_, config.nats, config.worker.name,
                                              [this](bool connected) { on_link_state(connected); });
+  receipts_ = std::make_unique<ReceiptLanes>(*link_, config.nats.partitions);
   bus_ = std::make_unique<broker::OwnerBus>(
       loop_, config.worker.bus_endpoint,
       [this](std::string_view edge, std::string_view bytes) { on_bus(edge, bytes); });
@@ -78,7 +79,7 @@ Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
                      std::promise<std::string> subject;
                      loop_.post([&] {
                        auto& slot = owned_[p];
-                       slot = std::make_unique<Owned>(p, e, config_, directory_, *link_, edges_,
+                       slot = std::make_unique<Owned>(p, e, config_, directory_, *link_, edges_, *receipts_,
                                                       [this, p, e](const std::string& why) { doubt(p, e, why); });
                        subject.set_value(slot->deliver_subject());
                      });
@@ -228,7 +229,14 @@ void Owner::end_turn() {
     if (bus_->send(routing_id, bytes) != broker::Sent::sent) edge_gone(ref, "unreachable");
   };
   edges_.flush(incarnation_, send);
-  for (auto& [partition, owned] : owned_) owned->end_turn(loop_.now(), wall);
+  std::uint64_t moved = 0;
+  for (auto& [partition, owned] : owned_) {
+    owned->end_turn(loop_.now(), wall);
+    moved += owned->core().stats().letters + owned->core().stats().acknowledged;
+  }
+  loop_.moved(moved > moved_ ? moved - moved_ : 0);  // less: a partition has left
+  moved_ = moved;
+  receipts_->flush(loop_.now(), loop_.under_load());
   edges_.flush(incarnation_, send);  // what closing an edge's sessions may have caused
   link_->flush();
   link_->expire_requests(loop_.now());
