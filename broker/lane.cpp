@@ -165,6 +165,12 @@ void Lane::flush(TimePoint now, std::chrono::microseconds interval) {
 }
 
 bool Lane::idle() const { return impl_->state == Impl::State::idle && impl_->open.waiting() == 0; }
+void Lane::aim(std::string subject) {
+  BARID_ASSERT(idle());
+  impl_->subject = std::move(subject);
+  impl_->started = {};
+}
+std::string_view Lane::batch() const { return impl_->batch; }
 std::size_t Lane::waiting() const { return impl_->open.waiting() + impl_->tags.size(); }
 
 }  // namespace barid::broker

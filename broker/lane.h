@@ -46,7 +46,9 @@ class Lane {
   // after the last, unless it is large: the broker's price is by the batch, so under load, when other turns follow
   // soon, patience pays. A lone envelope never waits with an interval of 0.
   void flush(TimePoint now, std::chrono::microseconds interval = {});
-  bool idle() const;  // nothing waiting, nothing under way
+  bool idle() const;               // nothing waiting, nothing under way
+  void aim(std::string subject);   // at another subject; only while idle
+  std::string_view batch() const;  // what on_durable tells of, valid inside it
   std::size_t waiting() const;
 
  private:

@@ -20,7 +20,7 @@ using broker::NatsLink;
 
 namespace {
 
-constexpr std::uint16_t kShardsPerSweep = 4;
+constexpr std::uint16_t kShardsPerSweep = 1;  // seldom: the broker keeps what was read lately in memory
 
 CoreConfig core_config(Partition partition, const Config& config) {
   CoreConfig core;
@@ -31,6 +31,7 @@ CoreConfig core_config(Partition partition, const Config& config) {
   core.ack_deadline = config.worker.ack_deadline;
   core.delivery_attempts = config.messages.delivery_attempts;
   core.receipt_ttl = config.messages.ttl;
+  core.kept_bytes_max = Owned::kKeptBytes / config.nats.partitions;
   return core;
 }
 
@@ -71,7 +72,12 @@ Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Direc
       receipts_(receipts),
       on_doubt_(std::move(doubt)),
       core_(core_config(partition, config), directory, *this),
-      deliver_subject_(link.new_inbox()) {
+      deliver_subject_(link.new_inbox()),
+      parks_(link, partition, config.nats.inbox_shards,
+             {[this](const Address& to, const std::vector<Tag>& tags, StreamSeq seq, std::string_view batch) {
+                core_.on_parked(to, tags, seq, batch);
+              },
+              [this](const Address& to, const std::vector<Tag>& tags) { core_.on_park_refused(to, tags); }}) {
   from_ = receipts.join({[this](Tag tag) { core_.on_receipt_durable(tag); },
                          [this](const std::string& why) { this->doubt("receipt refused: " + why); }});
 }
@@ -142,25 +148,7 @@ void Owned::kick(EdgeRef edge, ConnId conn, wire::Code code) { edges_.kick(edge,
 
 void Owned::publish_receipt(const Envelope& receipt, Tag tag) { receipts_.add(from_, receipt, tag); }
 
-Owned::ParkLane& Owned::park_lane(const Address& to) {
-  ParkLane& park = park_lanes_[to.device];
-  if (park.lane) return park;
-  const std::uint16_t shard = broker::inbox_shard(to.device, config_.nats.inbox_shards);
-  park.lane = std::make_unique<Lane>(
-      link_, broker::inbox_subject(shard, partition_, to.user, to.device), crypto::random_u64(),
-      Lane::Callbacks{
-          [this, to](const std::vector<Tag>& tags, StreamSeq seq) { core_.on_parked(to, tags, seq); },
-          [this, to](const std::vector<Tag>& tags, const std::string&) { core_.on_park_refused(to, tags); }},
-      Lane::WhenFull::keep_trying);
-  return park;
-}
-
-void Owned::park(const Address& to, const Envelope& letter, Tag tag) {
-  ParkLane& park = park_lane(to);
-  BARID_ASSERT(park.lane->add(letter, tag));
-  if (!park.dirty) dirty_parks_.push_back(to.device);
-  park.dirty = true;
-}
+void Owned::park(const Address& to, const Envelope& letter, Tag tag) { parks_.add(to, letter, tag); }
 
 void Owned::bury(const Envelope& letter, wire::Code reason, Tag tag) {
   auto& lane = dead_lanes_[reason];
@@ -211,11 +199,32 @@ void Owned::on_inbox_reply(const Address& of, std::uint64_t read, const Message*
 }
 
 void Owned::delete_from_inbox(const Address& of, StreamSeq seq) {
-  const std::uint16_t shard = broker::inbox_shard(of.device, config_.nats.inbox_shards);
-  // Should this be lost, the letter is given again after the next takeover, and the device drops it.
-  link_.request("$JS.API.STREAM.MSG.DELETE." + broker::inbox_stream(shard),
-                fmt::format(R"({{"seq":{},"no_erase":true}})", seq.value), "",
-                [](const Message*, NatsLink::Failure) {});
+  Deletes& deletes = deletes_[of.device];
+  if (deletes.seqs.empty()) {
+    deletes.of = of;
+    deletes.since = steady_now();
+    delete_order_.push_back(of.device);
+  }
+  deletes.seqs.push_back(seq);
+}
+
+void Owned::flush_deletes(TimePoint now) {
+  while (!delete_order_.empty() && deletes_under_way_ < kDeletesUnderWay) {
+    const auto found = deletes_.find(delete_order_.front());
+    Deletes& deletes = found->second;
+    if (deletes.seqs.size() < kDeletesBurst && now < deletes.since + kDeleteHold) return;
+    const std::uint16_t shard = broker::inbox_shard(deletes.of.device, config_.nats.inbox_shards);
+    const std::string subject = "$JS.API.STREAM.MSG.DELETE." + broker::inbox_stream(shard);
+    for (auto seq = deletes.seqs.rbegin(); seq != deletes.seqs.rend(); ++seq) {
+      ++deletes_under_way_;
+      link_.request(subject, fmt::format(R"({{"seq":{},"no_erase":true}})", seq->value), "",
+                    [this, weak = std::weak_ptr(alive_)](const Message*, NatsLink::Failure) {
+                      if (!weak.expired()) --deletes_under_way_;
+                    });
+    }
+    deletes_.erase(found);
+    delete_order_.pop_front();
+  }
 }
 
 void Owned::sweep(WallMs) {
@@ -244,21 +253,15 @@ void Owned::sweep_on(std::uint16_t shard, StreamSeq from) {
 
 void Owned::on_tick(TimePoint now) {
   core_.on_tick(now);
-  std::erase_if(park_lanes_, [](const auto& entry) { return !entry.second.dirty && entry.second.lane->idle(); });
+  parks_.on_tick(now);
 }
 
-void Owned::end_turn(TimePoint now, WallMs wall) {
+void Owned::end_turn(TimePoint now, WallMs wall, bool under_load) {
   if (subscription_ == 0 && start_by_ != TimePoint::max() && (now >= start_by_ || all_edges_announced())) start();
-  core_.end_turn(wall);
+  core_.end_turn(now, wall);
   for (auto& [code, lane] : dead_lanes_) lane->flush(now);
-  std::size_t kept = 0;
-  for (const DeviceId device : dirty_parks_) {
-    ParkLane& park = park_lanes_.at(device);
-    park.lane->flush(now);
-    park.dirty = !park.lane->idle();  // under way: flushed again until its fate is known
-    if (park.dirty) dirty_parks_[kept++] = device;
-  }
-  dirty_parks_.resize(kept);
+  parks_.flush(now, under_load);
+  flush_deletes(now);
 }
 
 }  // namespace barid::delivery

@@ -2,6 +2,7 @@
 // loop.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,12 +14,16 @@
 #include "broker/nats_link.h"
 #include "workers/delivery/core.h"
 #include "workers/delivery/edges.h"
+#include "workers/delivery/parks.h"
 #include "workers/delivery/receipt_lanes.h"
 
 namespace barid::delivery {
 
 class Owned final : public Port {
  public:
+  static constexpr std::size_t kDeletesUnderWay = 128, kDeletesBurst = 64;
+  static constexpr milliseconds kDeleteHold{50};
+  static constexpr std::size_t kKeptBytes = 96 << 20;         // copies of parked letters, all partitions together
   using Doubt = std::function<void(const std::string& why)>;  // the stream can't be trusted any more: take over anew
 
   Owned(Partition partition, Epoch epoch, const Config& config, const Directory& directory, broker::NatsLink& link,
@@ -35,8 +40,8 @@ class Owned final : public Port {
   Epoch epoch() const { return epoch_; }
 
   void on_tick(TimePoint now);
-  void end_turn(TimePoint now, WallMs wall);  // receipts are made, parked letters leave
-  void sweep(WallMs wall);                    // looks at the heads of a few inbox streams for expired letters
+  void end_turn(TimePoint now, WallMs wall, bool under_load);  // receipts are made, parked letters leave
+  void sweep(WallMs wall);  // looks at the heads of a few inbox streams for expired letters
 
  private:
   // Port
@@ -50,17 +55,13 @@ class Owned final : public Port {
   void read_inbox(const Address& of, StreamSeq from, std::uint64_t read) override;
   void delete_from_inbox(const Address& of, StreamSeq seq) override;
 
-  struct ParkLane {
-    std::unique_ptr<broker::Lane> lane;
-    bool dirty = false;
-  };
   void doubt(const std::string& why);
   bool all_edges_announced() const;
   void start();
   void on_message(const broker::Message& message);
   void on_inbox_reply(const Address& of, std::uint64_t read, const broker::Message* reply);
   void sweep_on(std::uint16_t shard, StreamSeq from);
-  ParkLane& park_lane(const Address& to);
+  void flush_deletes(TimePoint now);
 
   Partition partition_;
   Epoch epoch_;
@@ -78,8 +79,17 @@ class Owned final : public Port {
   std::uint64_t next_delivery_ = 1;                          // consumer sequence that must come next
   std::unordered_map<StreamSeq, std::string> ack_subjects_;  // of batches in hand
   std::map<wire::Code, std::unique_ptr<broker::Lane>> dead_lanes_;
-  std::unordered_map<DeviceId, ParkLane> park_lanes_;
-  std::vector<DeviceId> dirty_parks_;
+  Parks parks_;
+  // Deletions of what devices took out of their inboxes, in bursts of one device, latest first: so the broker need not
+  // look for the device's next one each time. Lost with us: given again after a takeover, dropped by the device.
+  struct Deletes {
+    Address of;
+    std::vector<StreamSeq> seqs;
+    TimePoint since{};
+  };
+  std::unordered_map<DeviceId, Deletes> deletes_;
+  std::deque<DeviceId> delete_order_;
+  std::size_t deletes_under_way_ = 0;
   std::uint16_t sweep_shard_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // replies that come after our end are dropped
 };

@@ -231,7 +231,7 @@ void Owner::end_turn() {
   edges_.flush(incarnation_, send);
   std::uint64_t moved = 0;
   for (auto& [partition, owned] : owned_) {
-    owned->end_turn(loop_.now(), wall);
+    owned->end_turn(loop_.now(), wall, loop_.under_load());
     moved += owned->core().stats().letters + owned->core().stats().acknowledged;
   }
   loop_.moved(moved > moved_ ? moved - moved_ : 0);  // less: a partition has left
