@@ -159,7 +159,7 @@ void Core::finish_if_settled(HandId hand) {
   port_.delete_from_inbox(of, h.seq);
   const auto device = devices_.find(of.device);
   if (device != devices_.end())
-    std::erase_if(device->second.inbox_hands, [&](const auto& held) { return held.second == hand; });
+    device->second.inbox_hands.erase_if([&](const auto& held) { return held.second == hand; });
   hands_.erase(found);
 }
 

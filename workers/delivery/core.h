@@ -13,7 +13,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <optional>
 #include <set>
@@ -24,6 +23,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fifo.h"
 #include "base/id.h"
 #include "schemas/control.h"
 #include "schemas/envelope.h"
@@ -181,10 +181,10 @@ class Core {
     StreamSeq not_kept{0};                      // highest of them that was evicted or taken
     std::size_t bytes_in_flight = 0;
     std::optional<Session> session;
-    std::deque<InFlight> in_flight;                        // delivered, not acknowledged, in order
-    std::deque<Letter> waiting;                            // live only: behind a full window
-    std::deque<std::pair<StreamSeq, HandId>> inbox_hands;  // read, not yet deleted, in order
-    std::optional<LetterName> timed_out;                   // the letter that the latest session timed out on
+    Fifo<InFlight> in_flight;                        // delivered, not acknowledged, in order
+    Fifo<Letter> waiting;                            // live only: behind a full window
+    Fifo<std::pair<StreamSeq, HandId>> inbox_hands;  // read, not yet deleted, in order
+    std::optional<LetterName> timed_out;             // the letter that the latest session timed out on
     std::uint16_t time_outs = 0;
     std::vector<LetterName> undeliverable;  // too often: buried when they are read out of the inbox again
   };

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/fifo.h"
 #include "base/id.h"
 
 namespace barid::delivery {
@@ -76,7 +77,7 @@ class Kept {
   std::size_t bytes() const { return bytes_; }
 
  private:
-  using ByDevice = std::unordered_map<DeviceId, std::deque<Entry>>;
+  using ByDevice = std::unordered_map<DeviceId, Fifo<Entry>>;
   static std::size_t cost(std::size_t batch) { return batch + kEntryBytes; }
   // Returns where the device's next entry is, or the end.
   ByDevice::iterator remove_front(ByDevice::iterator at) {

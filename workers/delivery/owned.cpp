@@ -20,7 +20,6 @@ using broker::NatsLink;
 
 namespace {
 
-constexpr std::uint16_t kShardsPerSweep = 1;  // seldom: the broker keeps what was read lately in memory
 
 CoreConfig core_config(Partition partition, const Config& config) {
   CoreConfig core;
@@ -228,10 +227,8 @@ void Owned::flush_deletes(TimePoint now) {
 }
 
 void Owned::sweep(WallMs) {
-  for (std::uint16_t i = 0; i < kShardsPerSweep; ++i) {
-    sweep_on(sweep_shard_, StreamSeq(1));
-    sweep_shard_ = static_cast<std::uint16_t>((sweep_shard_ + 1) % config_.nats.inbox_shards);
-  }
+  sweep_on(sweep_shard_, StreamSeq(1));
+  sweep_shard_ = static_cast<std::uint16_t>((sweep_shard_ + 1) % config_.nats.inbox_shards);
 }
 
 void Owned::sweep_on(std::uint16_t shard, StreamSeq from) {

@@ -21,7 +21,7 @@ namespace barid::delivery {
 
 class Owned final : public Port {
  public:
-  static constexpr std::size_t kDeletesUnderWay = 128, kDeletesBurst = 64;
+  static constexpr std::size_t kDeletesUnderWay = 16, kDeletesBurst = 64;
   static constexpr milliseconds kDeleteHold{50};
   static constexpr std::size_t kKeptBytes = 96 << 20;         // copies of parked letters, all partitions together
   using Doubt = std::function<void(const std::string& why)>;  // the stream can't be trusted any more: take over anew
@@ -41,7 +41,7 @@ class Owned final : public Port {
 
   void on_tick(TimePoint now);
   void end_turn(TimePoint now, WallMs wall, bool under_load);  // receipts are made, parked letters leave
-  void sweep(WallMs wall);  // looks at the heads of a few inbox streams for expired letters
+  void sweep(WallMs wall);  // looks at the head of the next inbox stream for expired letters
 
  private:
   // Port

@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 constexpr milliseconds kTick{500};
+constexpr std::uint64_t kTicksPerSweep = 4;  // seldom: the broker keeps in memory what was read lately
 constexpr milliseconds kAnnouncementPatience{500};
 }  // namespace
 
@@ -204,13 +205,14 @@ void Owner::on_link_state(bool connected) {
 }
 
 void Owner::on_tick() {
+  ++ticks_;
   for (EdgeRef ref = 0; ref < edges_.size(); ++ref)
     if (!edges_.at(ref).gone && loop_.now() - edges_.at(ref).heard > Edges::kSilenceMax) edge_gone(ref, "silent");
   edges_.heartbeat();
   std::size_t sessions = 0, hands = 0, consuming = 0;
   for (auto& [partition, owned] : owned_) {
     owned->on_tick(loop_.now());
-    if (owned->consuming()) owned->sweep(wall_now());
+    if (owned->consuming() && ticks_ % kTicksPerSweep == 0) owned->sweep(wall_now());
     metrics_->add(*owned, owned->core().stats());
     sessions += owned->core().sessions();
     hands += owned->core().hands();

@@ -49,6 +49,7 @@ class Owner {
   std::unique_ptr<ReceiptLanes> receipts_;
   std::map<Partition, std::unique_ptr<Owned>> owned_;  // loop thread
   std::unique_ptr<Metrics> metrics_;
+  std::uint64_t ticks_ = 0;
   std::uint64_t moved_ = 0;  // letters and acknowledgements so far
   std::atomic<std::size_t> consuming_{0};
   std::atomic<bool> connected_{true};
