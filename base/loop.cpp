@@ -100,7 +100,7 @@ void Loop::every(milliseconds interval, std::function<void()> work) {
 void Loop::at_turn_end(std::function<void()> work) { turn_end_.push_back(std::move(work)); }
 
 int Loop::wait_ms() const {
-  TimePoint first = now_ + std::chrono::seconds(1);
+  TimePoint first = std::min(now_ + std::chrono::seconds(1), turn_by_);
   for (const Timer& timer : timers_) first = std::min(first, timer.due);
   const auto left = std::chrono::ceil<milliseconds>(first - steady_now()).count();
   return static_cast<int>(std::max<std::int64_t>(left, 0));
@@ -121,6 +121,7 @@ void Loop::run() {
     if (count < 0 && errno != EINTR) fail_with("epoll_wait");
     now_ = steady_now();
     pace_.woke(now_);
+    if (now_ >= turn_by_) turn_by_ = TimePoint::max();
     for (int i = 0; i < count; ++i) {
       const auto found = watched_.find(static_cast<int>(events[i].data.u64 & 0xffffffffU));
       if (found == watched_.end() || found->second.generation != (events[i].data.u64 >> 32)) continue;

@@ -4,6 +4,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -43,12 +44,13 @@ class Loop final : public FdWatcher {
   void unwatch(int fd) override;
   bool post(std::function<void()> work) override;
 
-  void every(milliseconds interval, std::function<void()> work);  // first run one interval from now
-  void at_turn_end(std::function<void()> work);                   // runs after the events of each turn, in order added
-  void run();                                                     // until stop(); exceptions of callbacks pass through
-  void stop();                                                    // any thread
-  TimePoint now() const { return now_; }                          // taken once a turn
-  void moved(std::size_t things) { pace_.moved(things); }         // so that the loop knows when it is under load
+  void every(milliseconds interval, std::function<void()> work);             // first run one interval from now
+  void turn_by(TimePoint latest) { turn_by_ = std::min(turn_by_, latest); }  // a turn begins by then, events or not
+  void at_turn_end(std::function<void()> work);            // runs after the events of each turn, in order added
+  void run();                                              // until stop(); exceptions of callbacks pass through
+  void stop();                                             // any thread
+  TimePoint now() const { return now_; }                   // taken once a turn
+  void moved(std::size_t things) { pace_.moved(things); }  // so that the loop knows when it is under load
   bool under_load() const { return pace_.loaded(); }  // then another turn follows soon, whether anything happens or not
 
  private:
@@ -70,7 +72,7 @@ class Loop final : public FdWatcher {
   std::unordered_map<int, Watched> watched_;
   std::deque<Timer> timers_;  // deques: callbacks may add more while they run
   std::deque<std::function<void()>> turn_end_;
-  TimePoint now_ = steady_now();
+  TimePoint now_ = steady_now(), turn_by_ = TimePoint::max();
   bool running_ = false;
   Pace pace_{kTurn};
 

@@ -165,6 +165,7 @@ void Lane::flush(TimePoint now, std::chrono::microseconds interval) {
 }
 
 bool Lane::idle() const { return impl_->state == Impl::State::idle && impl_->open.waiting() == 0; }
+bool Lane::empty() const { return impl_->open.waiting() == 0; }
 void Lane::aim(std::string subject) {
   BARID_ASSERT(idle());
   impl_->subject = std::move(subject);

@@ -47,6 +47,7 @@ class Lane {
   // soon, patience pays. A lone envelope never waits with an interval of 0.
   void flush(TimePoint now, std::chrono::microseconds interval = {});
   bool idle() const;               // nothing waiting, nothing under way
+  bool empty() const;              // nothing waiting
   void aim(std::string subject);   // at another subject; only while idle
   std::string_view batch() const;  // what on_durable tells of, valid inside it
   std::size_t waiting() const;

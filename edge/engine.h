@@ -3,6 +3,7 @@
 // epoll. Owner and thread: the reactor; only post() and stop() may be called from elsewhere.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -79,6 +80,7 @@ class Engine : public FdWatcher {
 
   bool post(std::function<void()> work) override;
   void every(milliseconds interval, std::function<void()> work);
+  void turn_by(TimePoint latest) { turn_by_ = std::min(turn_by_, latest); }  // a turn begins by then, events or not
   void at_turn_end(std::function<void()> work);
   virtual void run() = 0;  // until stop()
   void stop();
@@ -88,13 +90,14 @@ class Engine : public FdWatcher {
  protected:
   Engine();
   bool stopping();
-  milliseconds until_next_timer() const;
+  std::chrono::nanoseconds until_next_timer() const;
+  void begin_turn();   // takes the time
   void finish_turn();  // timers, then the turn-end hooks
   void run_posted();   // when the wake-up descriptor is readable
   int wake_fd() const { return wake_; }
 
   SocketHandler* handler_ = nullptr;
-  TimePoint now_ = steady_now();
+  TimePoint now_ = steady_now(), turn_by_ = TimePoint::max();
   Pace pace_{kTurn};
 
  private:

@@ -118,11 +118,12 @@ class EpollEngine final : public Engine {
     while (!stopping()) {
       const auto hold = pace_.hold(steady_now());
       if (hold.count() > 0) std::this_thread::sleep_for(hold);
-      const int timeout = closed_.empty() && hold.count() == 0 ? static_cast<int>(until_next_timer().count()) : 0;
+      const int timeout = closed_.empty() && hold.count() == 0
+                              ? static_cast<int>(std::chrono::ceil<milliseconds>(until_next_timer()).count())
+                              : 0;
       const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout);
       if (count < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), "epoll_wait");
-      now_ = steady_now();
-      pace_.woke(now_);
+      begin_turn();
       for (int i = 0; i < count; ++i) dispatch(events[static_cast<std::size_t>(i)]);
       finish_turn();
       std::vector<Socket*> closed;

@@ -263,8 +263,8 @@ void Reactor::end_turn() {
   link_->flush();
   bus_->poll();
   for (const Partition partition : std::exchange(lost_, {})) announce(partition, true);
-  if (!engine_->under_load() || turn_ >= bus_due_) {
-    bus_due_ = turn_ + kBusHold;
+  if (owners_->urgent() || turn_ >= acks_due_) {
+    acks_due_ = TimePoint::max();
     if (const std::size_t refused = owners_->flush(false, lost_)) tally_.add(Count::owner_backpressure, refused);
   }
   flush_accepted();

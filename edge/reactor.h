@@ -125,8 +125,8 @@ class Reactor final : SocketHandler {
   bool over_full(const Connection& c) const;
 
   static constexpr unsigned kFdBits = 24;
-  static constexpr std::chrono::microseconds kTicksHold{2'000}, kBusHold{1'000},
-      kBatchInterval{2'000};  // under load only
+  static constexpr std::chrono::microseconds kTicksHold{10'000}, kBatchInterval{2'000};  // under load only
+  static constexpr std::chrono::microseconds kAcksHold{1'500};  // acknowledgements, on their way to owners
 
   struct InLane {
     ConnId conn;
@@ -164,7 +164,7 @@ class Reactor final : SocketHandler {
   bool listening_ = false, stopping_ = false;
 
   std::vector<ConnId> dirty_, resumable_, ticks_;
-  TimePoint ticks_due_{}, bus_due_{};
+  TimePoint ticks_due_{}, acks_due_ = TimePoint::max();
   std::vector<AcceptedSet> accepted_;  // reused; the first accepted_used_ are of this turn
   std::size_t accepted_used_ = 0;
   std::unordered_map<DeviceId, std::pair<TokenBucket, TokenBucket>> buckets_;

@@ -227,6 +227,7 @@ std::string Reactor::wire_bytes(Connection& c) {
 void Reactor::flush(Connection& c) {
   if (c.sending) return;  // on_sent comes back to it
   if (c.fin_sent) return;
+  c.held_accepted = 0;
   std::string bytes = wire_bytes(c);
   if (!bytes.empty()) {
     tally_.add(Count::bytes_out, bytes.size());

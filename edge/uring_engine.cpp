@@ -134,8 +134,7 @@ class UringEngine final : public Engine {
     enable();
     while (!stopping()) {
       wait();
-      now_ = steady_now();
-      pace_.woke(now_);
+      begin_turn();
       reap();
       finish_turn();
       std::vector<Socket*> closed;

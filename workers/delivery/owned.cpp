@@ -20,7 +20,6 @@ using broker::NatsLink;
 
 namespace {
 
-
 CoreConfig core_config(Partition partition, const Config& config) {
   CoreConfig core;
   core.partition = partition;
@@ -145,7 +144,7 @@ void Owned::kick(EdgeRef edge, ConnId conn, wire::Code code) { edges_.kick(edge,
 
 // ---- to streams ---------------------------------------------------------------------------------------------------
 
-void Owned::publish_receipt(const Envelope& receipt, Tag tag) { receipts_.add(from_, receipt, tag); }
+void Owned::publish_receipt(const Envelope& receipt, Tag tag) { receipts_.add(from_, receipt, tag, steady_now()); }
 
 void Owned::park(const Address& to, const Envelope& letter, Tag tag) { parks_.add(to, letter, tag); }
 

@@ -209,6 +209,7 @@ void Owner::on_tick() {
   for (EdgeRef ref = 0; ref < edges_.size(); ++ref)
     if (!edges_.at(ref).gone && loop_.now() - edges_.at(ref).heard > Edges::kSilenceMax) edge_gone(ref, "silent");
   edges_.heartbeat();
+  receipts_->on_tick(loop_.now());
   std::size_t sessions = 0, hands = 0, consuming = 0;
   for (auto& [partition, owned] : owned_) {
     owned->on_tick(loop_.now());
@@ -238,7 +239,7 @@ void Owner::end_turn() {
   }
   loop_.moved(moved > moved_ ? moved - moved_ : 0);  // less: a partition has left
   moved_ = moved;
-  receipts_->flush(loop_.now(), loop_.under_load());
+  loop_.turn_by(receipts_->flush(loop_.now()));
   edges_.flush(incarnation_, send);  // what closing an edge's sessions may have caused
   link_->flush();
   link_->expire_requests(loop_.now());

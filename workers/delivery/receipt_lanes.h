@@ -2,6 +2,7 @@
 // receipts of a turn share batches whichever owner they come from. Belongs to the owner's loop.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -21,8 +22,9 @@ namespace barid::delivery {
 
 class ReceiptLanes {
  public:
-  static constexpr std::chrono::microseconds kInterval{4'000};  // under load: nobody waits for a tick
-  using From = std::uint64_t;                                   // whose receipt: a number for each ownership
+  // Nobody waits for a tick, and in company it costs next to nothing: receipts wait so long for others.
+  static constexpr std::chrono::microseconds kHold{4'000};
+  using From = std::uint64_t;  // whose receipt: a number for each ownership
   struct Listener {
     std::function<void(Tag)> on_durable;
     std::function<void(const std::string& why)> on_refused;
@@ -48,19 +50,33 @@ class ReceiptLanes {
   // Receipts under way still become durable, where they do no harm; nobody is told.
   void leave(From from) { listeners_.erase(from); }
 
-  void add(From from, const Envelope& receipt, Tag tag) {
+  void add(From from, const Envelope& receipt, Tag tag, TimePoint now) {
     ToOnePartition& to = lanes_[partition_of(receipt.to_user, static_cast<std::uint16_t>(lanes_.size())).value];
     BARID_ASSERT(to.lane->add(receipt, tag));
     to.senders.emplace_back(from, tag);
+    if (to.due == TimePoint::max()) to.due = now + kHold;
   }
-  void flush(TimePoint now, bool under_load) {
-    for (ToOnePartition& to : lanes_) to.lane->flush(now, under_load ? kInterval : kInterval.zero());
+  // Returns when it is to be called again, at the latest.
+  TimePoint flush(TimePoint now) {
+    TimePoint next = TimePoint::max();
+    for (ToOnePartition& to : lanes_) {
+      if (now >= to.due || to.lane->waiting() >= broker::Lane::kBatchLarge) {
+        to.lane->flush(now);
+        to.due = to.lane->empty() ? TimePoint::max() : now + kHold;  // else a batch is under way
+      }
+      next = std::min(next, to.due);
+    }
+    return next;
+  }
+  void on_tick(TimePoint now) {  // repeats what the broker did not answer
+    for (ToOnePartition& to : lanes_) to.lane->flush(now);
   }
 
  private:
   struct ToOnePartition {
     std::unique_ptr<broker::Lane> lane;
     std::deque<std::pair<From, Tag>> senders;  // of the receipts in the lane, in its order
+    TimePoint due = TimePoint::max();          // when the first that waits has waited enough
   };
   void settle(ToOnePartition& to, std::size_t count, const std::string* refused) {
     BARID_ASSERT(count <= to.senders.size());
