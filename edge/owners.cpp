@@ -138,9 +138,6 @@ bool Owners::send(const std::string& endpoint, Link& link) {
   return true;
 }
 
-bool Owners::has_pending() const {
-  return std::any_of(links_.begin(), links_.end(), [](const auto& item) { return !item.second.pending.empty(); });
-}
 bool Owners::urgent() const {
   return std::any_of(links_.begin(), links_.end(),
                      [](const auto& item) { return item.second.entries() > item.second.pending.acks.size(); });

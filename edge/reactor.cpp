@@ -265,7 +265,10 @@ void Reactor::end_turn() {
   for (const Partition partition : std::exchange(lost_, {})) announce(partition, true);
   if (owners_->urgent() || turn_ >= acks_due_) {
     acks_due_ = TimePoint::max();
-    if (const std::size_t refused = owners_->flush(false, lost_)) tally_.add(Count::owner_backpressure, refused);
+    if (const std::size_t refused = owners_->flush(false, lost_)) {
+      tally_.add(Count::owner_backpressure, refused);
+      engine_->turn_by(acks_due_ = turn_ + kAcksHold);  // what they did not take is offered again
+    }
   }
   flush_accepted();
   if (!engine_->under_load() || turn_ >= ticks_due_) {

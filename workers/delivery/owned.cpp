@@ -82,6 +82,7 @@ Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Direc
 
 Owned::~Owned() {
   receipts_.leave(from_);
+  while (!delete_order_.empty()) send_oldest_deletes();  // true whoever owns the partition
   if (subscription_ != 0) link_.unsubscribe(subscription_);
 }
 
@@ -204,24 +205,31 @@ void Owned::delete_from_inbox(const Address& of, StreamSeq seq) {
     delete_order_.push_back(of.device);
   }
   deletes.seqs.push_back(seq);
+  ++deletes_held_;
 }
 
 void Owned::flush_deletes(TimePoint now) {
-  while (!delete_order_.empty() && deletes_under_way_ < kDeletesUnderWay) {
-    const auto found = deletes_.find(delete_order_.front());
-    Deletes& deletes = found->second;
-    if (deletes.seqs.size() < kDeletesBurst && now < deletes.since + kDeleteHold) return;
-    const std::uint16_t shard = broker::inbox_shard(deletes.of.device, config_.nats.inbox_shards);
-    const std::string subject = "$JS.API.STREAM.MSG.DELETE." + broker::inbox_stream(shard);
-    for (auto seq = deletes.seqs.rbegin(); seq != deletes.seqs.rend(); ++seq) {
-      ++deletes_under_way_;
-      link_.request(subject, fmt::format(R"({{"seq":{},"no_erase":true}})", seq->value), "",
-                    [this, weak = std::weak_ptr(alive_)](const Message*, NatsLink::Failure) {
-                      if (!weak.expired()) --deletes_under_way_;
-                    });
-    }
-    deletes_.erase(found);
-    delete_order_.pop_front();
+  while (!delete_order_.empty()) {
+    const Deletes& oldest = deletes_.at(delete_order_.front());
+    const bool due = oldest.seqs.size() >= kDeletesBurst || now >= oldest.since + kDeleteHold;
+    if (deletes_held_ <= kDeletesHeldMax && (!due || deletes_under_way_ >= kDeletesUnderWay)) return;
+    send_oldest_deletes();
+  }
+}
+
+void Owned::send_oldest_deletes() {
+  const auto node = deletes_.extract(delete_order_.front());
+  delete_order_.pop_front();
+  const Deletes& deletes = node.mapped();
+  deletes_held_ -= deletes.seqs.size();
+  const std::uint16_t shard = broker::inbox_shard(deletes.of.device, config_.nats.inbox_shards);
+  const std::string subject = "$JS.API.STREAM.MSG.DELETE." + broker::inbox_stream(shard);
+  for (auto seq = deletes.seqs.rbegin(); seq != deletes.seqs.rend(); ++seq) {
+    ++deletes_under_way_;
+    link_.request(subject, fmt::format(R"({{"seq":{},"no_erase":true}})", seq->value), "",
+                  [this, weak = std::weak_ptr(alive_)](const Message*, NatsLink::Failure) {
+                    if (!weak.expired()) --deletes_under_way_;
+                  });
   }
 }
 

@@ -22,6 +22,7 @@ namespace barid::delivery {
 class Owned final : public Port {
  public:
   static constexpr std::size_t kDeletesUnderWay = 16, kDeletesBurst = 64;
+  static constexpr std::size_t kDeletesHeldMax = 65'536;  // beyond it they leave whatever is under way
   static constexpr milliseconds kDeleteHold{50};
   static constexpr std::size_t kKeptBytes = 96 << 20;         // copies of parked letters, all partitions together
   using Doubt = std::function<void(const std::string& why)>;  // the stream can't be trusted any more: take over anew
@@ -62,6 +63,7 @@ class Owned final : public Port {
   void on_inbox_reply(const Address& of, std::uint64_t read, const broker::Message* reply);
   void sweep_on(std::uint16_t shard, StreamSeq from);
   void flush_deletes(TimePoint now);
+  void send_oldest_deletes();
 
   Partition partition_;
   Epoch epoch_;
@@ -81,7 +83,8 @@ class Owned final : public Port {
   std::map<wire::Code, std::unique_ptr<broker::Lane>> dead_lanes_;
   Parks parks_;
   // Deletions of what devices took out of their inboxes, in bursts of one device, latest first: so the broker need not
-  // look for the device's next one each time. Lost with us: given again after a takeover, dropped by the device.
+  // look for the device's next one each time. If they are lost, the
+  // letters are given again after a takeover, and dropped by the device.
   struct Deletes {
     Address of;
     std::vector<StreamSeq> seqs;
@@ -89,7 +92,7 @@ class Owned final : public Port {
   };
   std::unordered_map<DeviceId, Deletes> deletes_;
   std::deque<DeviceId> delete_order_;
-  std::size_t deletes_under_way_ = 0;
+  std::size_t deletes_held_ = 0, deletes_under_way_ = 0;
   std::uint16_t sweep_shard_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // replies that come after our end are dropped
 };
