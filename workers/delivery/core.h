@@ -130,8 +130,8 @@ class Core {
 
  private:
   using HandId = std::uint64_t;
-  static constexpr unsigned kIndexBits = 12;  // a Tag of a letter: hand, then index
-  static_assert(limits::kBatchEnvelopesMax < (1U << kIndexBits));
+  static constexpr unsigned kIndexBits = 20;  // a Tag of a letter: hand, then index
+  static_assert(limits::kBatchEnvelopesMax < (1U << kIndexBits) && limits::kBatchLettersMax < (1U << kIndexBits));
   // A batch that we hold: of the ingress stream, or of a device's inbox.
   struct Hand {
     Batch batch;
