@@ -11,7 +11,7 @@ struct Envelope {
   fromUser @0 :UInt64; fromDevice @1 :UInt64; seq @2 :UInt64;
   toUser @3 :UInt64; toDevice @4 :UInt64;
   acceptedAtMs @5 :Int64; expiresAtMs @6 :Int64;
-  kind @7 :UInt8;  # 0 message, 1 receipt
+  kind @7 :UInt8;  # 0 message, 1 receipt, 2 event
   attempts @8 :UInt8;
   frame @9 :Data;
 }

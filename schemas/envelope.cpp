@@ -21,16 +21,15 @@ void fill(schema::Envelope::Builder b, const Envelope& e) {
   b.setFrame(codec::as_data(e.frame));
 }
 
+Kind kind_of(std::uint8_t raw) {
+  const auto kind = static_cast<Kind>(raw);
+  return kind == Kind::message || kind == Kind::event ? kind : Kind::receipt;
+}
+
 Envelope read(schema::Envelope::Reader r) {
-  Envelope e{UserId(r.getFromUser()),
-             DeviceId(r.getFromDevice()),
-             r.getSeq(),
-             UserId(r.getToUser()),
-             DeviceId(r.getToDevice()),
-             WallMs{r.getAcceptedAtMs()},
-             WallMs{r.getExpiresAtMs()},
-             r.getKind() == 0 ? Kind::message : Kind::receipt,
-             r.getAttempts(),
+  Envelope e{UserId(r.getFromUser()),    DeviceId(r.getFromDevice()), r.getSeq(),
+             UserId(r.getToUser()),      DeviceId(r.getToDevice()),   WallMs{r.getAcceptedAtMs()},
+             WallMs{r.getExpiresAtMs()}, kind_of(r.getKind()),        r.getAttempts(),
              codec::view(r.getFrame())};
   KJ_REQUIRE(e.frame.size() >= limits::kFrameHeaderBytes, "envelope without a frame");
   return e;

@@ -14,7 +14,7 @@
 
 namespace barid::envelope {
 
-enum class Kind : std::uint8_t { message = 0, receipt = 1 };
+enum class Kind : std::uint8_t { message = 0, receipt = 1, event = 2 };
 
 // A view: `frame` points into the batch that it came from, or into whatever the producer keeps.
 struct Envelope {
