@@ -52,6 +52,9 @@ std::vector<json> declared_streams(const NatsConfig& nats, const MessagesConfig&
   json ingress = stream("INGRESS_0", {"ingress.*"}, nats.replicas);
   ingress["retention"] = "workqueue";
   streams.push_back(ingress);
+  json fanout = stream(kFanoutStream, {"group.*"}, nats.replicas);
+  fanout["retention"] = "workqueue";
+  streams.push_back(fanout);
   for (std::uint16_t s = 0; s < nats.inbox_shards; ++s) {
     json inbox = stream(inbox_stream(s), {fmt::format("inbox.{}.>", s)}, nats.replicas);
     // Expiry is the owner's sweep (the sender learns it); the stream's own limit is only the backstop behind
@@ -92,6 +95,7 @@ std::string inbox_subject(std::uint16_t shard, Partition p, UserId user, DeviceI
 }
 std::string inbox_subjects_of(std::uint16_t shard, Partition p) { return fmt::format("inbox.{}.{}.>", shard, p.value); }
 std::string dead_subject(std::string_view reason) { return "dead." + std::string(reason); }
+std::string fanout_subject(Partition p) { return fmt::format("group.{}", p.value); }
 std::string owner_key(Partition p) { return fmt::format("p{}", p.value); }
 
 Partition partition_of_owner_key(std::string_view key) {

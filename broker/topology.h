@@ -21,6 +21,8 @@ std::string inbox_subject(std::uint16_t shard, Partition partition, UserId user,
 std::string inbox_subjects_of(std::uint16_t shard,
                               Partition partition);  // inbox.7.3.> : for the expiry sweep
 std::string dead_subject(std::string_view reason);   // dead.expired
+std::string fanout_subject(Partition partition);     // group.3
+inline constexpr const char* kFanoutStream = "FANOUT";
 
 // KV buckets and keys.
 inline constexpr const char* kOwnersBucket = "barid-owners";

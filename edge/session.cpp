@@ -184,7 +184,8 @@ template <class State, class Frame>
 requires std::is_same_v<Frame, wire::Challenge> || std::is_same_v<Frame, wire::Welcome> ||
     std::is_same_v<Frame, wire::Accepted> || std::is_same_v<Frame, wire::Refused> ||
     std::is_same_v<Frame, wire::Deliver> || std::is_same_v<Frame, wire::Receipt> ||
-    std::is_same_v<Frame, wire::Error> || std::is_same_v<Frame, wire::Response>
+    std::is_same_v<Frame, wire::Error> || std::is_same_v<Frame, wire::Response> ||
+    std::is_same_v<Frame, wire::GroupReceipt> || std::is_same_v<Frame, wire::GroupEvent>
 void step_in(const Step& s, State&, Frame&) { s.violation("only the server sends this frame"); }
 
 // A frame that could not be decoded: some cost only themselves, once logged in.

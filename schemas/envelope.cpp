@@ -30,7 +30,10 @@ void fill(schema::Envelope::Builder b, const Envelope& e) {
   }
 }
 
-Kind kind_of(std::uint8_t kind) { return kind == 0 ? Kind::message : kind == 2 ? Kind::event : Kind::receipt; }
+Kind kind_of(std::uint8_t raw) {
+  const auto kind = static_cast<Kind>(raw);
+  return kind == Kind::message || kind == Kind::event ? kind : Kind::receipt;
+}
 
 Envelope read(schema::Envelope::Reader r) {
   Envelope e{UserId(r.getFromUser()),    DeviceId(r.getFromDevice()), r.getSeq(),

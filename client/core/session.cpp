@@ -141,6 +141,7 @@ void Session::handle(std::vector<wire::Frame>& frames, Now now) {
   if (frames.empty()) return;
   const bool durable = std::any_of(frames.begin(), frames.end(), [](const wire::Frame& f) {
     return std::holds_alternative<wire::Deliver>(f) || std::holds_alternative<wire::Receipt>(f) ||
+           std::holds_alternative<wire::GroupReceipt>(f) || std::holds_alternative<wire::GroupEvent>(f) ||
            std::holds_alternative<wire::Challenge>(f);
   });
   const std::size_t out_before = out_.size();
@@ -242,6 +243,16 @@ void Session::on(const wire::Receipt& receipt, Now now) {
   ++taken_;
   dirty_ = true;
   events_.push_back(event::Changed{});
+}
+
+void Session::on(const wire::GroupReceipt&, Now now) {
+  if (phase_ != Phase::online) return not_for_clients(now);
+  ++taken_;
+}
+
+void Session::on(const wire::GroupEvent&, Now now) {
+  if (phase_ != Phase::online) return not_for_clients(now);
+  ++taken_;
 }
 
 void Session::on(const wire::Ping& ping, Now now) {

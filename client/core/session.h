@@ -86,6 +86,8 @@ class Session {
   void on(const wire::Refused& refused, Now now);
   void on(const wire::Deliver& deliver, Now now);
   void on(const wire::Receipt& receipt, Now now);
+  void on(const wire::GroupReceipt& receipt, Now now);
+  void on(const wire::GroupEvent& event, Now now);
   void on(const wire::Ping& ping, Now now);
   void on(const wire::Error& error, Now now);
   void on(const wire::Response& response, Now now);
@@ -124,7 +126,7 @@ class Session {
   bool pinged_ = false, close_ = false, dirty_ = false, quick_ = false;
   std::string why_;  // of the close under way
   milliseconds retry_after_{0};
-  std::uint64_t taken_ = 0, acked_ = 0;  // Deliver and Receipt frames of this connection
+  std::uint64_t taken_ = 0, acked_ = 0;  // frames of this connection that Ack counts
   int stale_ = 0;                        // times that our session number was too low, in a row
 
   std::string in_, out_;
