@@ -155,7 +155,12 @@ TEST(Vectors, ABatchWrittenBeforeThereWereGroupsIsStillRead) {
   const auto batch = envelope::Batch::decode(bytes(v, "olderHex"));
   ASSERT_TRUE(batch);
   ASSERT_EQ(batch->envelopes().size(), 2U);
-  for (std::size_t i = 0; i < 2; ++i) EXPECT_EQ(to_json(batch->envelopes()[i]), v.at("envelopes")[i]);
+  for (std::size_t i = 0; i < 2; ++i) {
+    Json read = to_json(batch->envelopes()[i]), expected = v.at("envelopes")[i];
+    read.erase("frame"), expected.erase("frame");  // encoded then
+    EXPECT_EQ(read, expected);
+    EXPECT_TRUE(wire::decode(*wire::split(batch->envelopes()[i].frame)));
+  }
 }
 
 }  // namespace
