@@ -178,7 +178,8 @@ void EdgeProcess::start_worker() {
 }
 
 bool EdgeProcess::wait_ready() {
-  return test::wait_until([this] { return http("/readyz").find("200 OK") != std::string::npos; });
+  return test::wait_until([this] { return http("/readyz").find("200 OK") != std::string::npos; },
+                          std::chrono::seconds(60));
 }
 
 std::string EdgeProcess::http(const std::string& path) {

@@ -28,36 +28,34 @@ using wire::GroupEventKind;
 constexpr auto kPatience = 60s;
 DeviceId device_of(UserId user) { return DeviceId(user.value * 10); }
 
-// A member's phone: connected, reads, stores, acknowledges, drops repeats. Reads on a thread of its own.
+// A member's phone: reads, stores, acknowledges, drops repeats; connects again when it is cut off, and offers what was
+// not accepted again, from the lowest number on. Reads on a thread of its own.
 class Phone {
  public:
-  Phone(EdgeProcess& edge, UserId user) : edge_(edge), user_(user) { come(); }
-  ~Phone() { go(); }
-  void come() {
-    client_ = std::make_unique<TestClient>(edge_.port());
-    edge_.log_in(*client_, user_, device_of(user_), ++session_);
-    thread_ = std::thread([this] { read(); });
+  Phone(EdgeProcess& edge, UserId user) : edge_(edge), user_(user) {
+    connect();
+    thread_ = std::thread([this] { run(); });
   }
-  void go() {
-    if (!thread_.joinable()) return;
-    ::shutdown(client_->fd(), SHUT_RDWR);
+  ~Phone() {
+    stopping_ = true;
+    {
+      const std::lock_guard lock(mutex_);
+      ::shutdown(client_->fd(), SHUT_RDWR);
+    }
     thread_.join();
-    client_.reset();
   }
   std::uint64_t write(GroupId to, const std::string& content) {
-    const std::lock_guard lock(mutex_);
-    wire::Send send = edge_.message(++seq_, content, UserId(to.value), DeviceId());
+    wire::Send send;
     send.kind = wire::SendKind::group;
-    client_->send(send);
-    return seq_;
+    send.content = content;
+    return post(to, std::move(send));
   }
   void tell_read(GroupId in, DeviceId author, SeqRange range) {
-    const std::lock_guard lock(mutex_);
-    wire::Send send = edge_.message(++seq_, "", UserId(in.value), DeviceId());
+    wire::Send send;
     send.kind = wire::SendKind::group_read;
     send.author = author;
     send.ranges = {range};
-    client_->send(send);
+    post(in, std::move(send));
   }
   std::vector<std::string> texts() const { return locked(texts_); }  // each once, in the order shown
   std::vector<std::uint64_t> versions() const { return locked(versions_); }
@@ -75,35 +73,62 @@ class Phone {
     const std::lock_guard lock(mutex_);
     return value;
   }
-  void read() {
-    std::uint64_t taken = 0;
-    while (auto frame = client_->next()) {
+  std::uint64_t post(GroupId to, wire::Send send) {
+    const std::lock_guard lock(mutex_);
+    send.seq = ++seq_;
+    send.to = edge_.address(UserId(to.value), DeviceId());
+    client_->send(send);
+    outbox_.emplace(send.seq, send);
+    return send.seq;
+  }
+  void connect() {
+    while (!stopping_) {
+      auto client = std::make_unique<TestClient>(edge_.port());
+      const auto challenge = client->next();
+      if (!challenge || !std::holds_alternative<wire::Challenge>(*challenge)) continue;
+      client->send(edge_.login(std::get<wire::Challenge>(*challenge), user_, device_of(user_), ++session_));
+      const auto welcome = client->next();
+      if (!welcome || !std::holds_alternative<wire::Welcome>(*welcome)) continue;
       const std::lock_guard lock(mutex_);
-      if (const auto* accepted = std::get_if<wire::Accepted>(&*frame)) {
-        for (const SeqRange& r : accepted->ranges) accepted_ += r.count;
-        continue;
-      }
-      if (const auto* ping = std::get_if<wire::Ping>(&*frame)) {
-        client_->send(wire::Pong{ping->token});
-        continue;
-      }
-      if (const auto* deliver = std::get_if<wire::Deliver>(&*frame)) {
-        if (seen_.insert({deliver->from_device, deliver->seq}).second) texts_.push_back(deliver->content);
-      } else if (const auto* event = std::get_if<wire::GroupEvent>(&*frame)) {
-        if (seen_events_.insert(event->version).second) versions_.push_back(event->version);
-      } else if (const auto* receipt = std::get_if<wire::Receipt>(&*frame)) {
-        if (receipt->kind == wire::ReceiptKind::failed)
-          for (const SeqRange& r : receipt->ranges) failed_[r.first] = receipt->reason;
-      } else if (const auto* gathered = std::get_if<wire::GroupReceipt>(&*frame)) {
-        for (const auto& part : gathered->parts)
-          for (const SeqRange& r : part.ranges)
-            for (std::uint64_t seq = r.first; seq < r.first + r.count; ++seq)
-              receipts_[{gathered->kind, seq}].insert(part.users.begin(), part.users.end());
-      } else {
-        continue;
-      }
-      client_->send(wire::Ack{++taken});
+      client_ = std::move(client);
+      taken_ = 0;
+      for (const auto& [seq, send] : outbox_) client_->send(send);
+      return;
     }
+  }
+  void run() {
+    while (!stopping_) {
+      if (const auto frame = client_->next(false)) {
+        const std::lock_guard lock(mutex_);
+        take(*frame);
+      } else if (char byte = 0; ::recv(client_->fd(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0 || errno != EAGAIN) {
+        connect();
+      }
+    }
+  }
+  void take(const wire::Frame& frame) {
+    if (const auto* accepted = std::get_if<wire::Accepted>(&frame)) {
+      for (const SeqRange& r : accepted->ranges)
+        for (std::uint64_t seq = r.first; seq < r.first + r.count; ++seq) accepted_ += outbox_.erase(seq);
+      return;
+    }
+    if (const auto* ping = std::get_if<wire::Ping>(&frame)) return client_->send(wire::Pong{ping->token});
+    if (const auto* deliver = std::get_if<wire::Deliver>(&frame)) {
+      if (seen_.insert({deliver->from_device, deliver->seq}).second) texts_.push_back(deliver->content);
+    } else if (const auto* event = std::get_if<wire::GroupEvent>(&frame)) {
+      if (seen_events_.insert(event->version).second) versions_.push_back(event->version);
+    } else if (const auto* receipt = std::get_if<wire::Receipt>(&frame)) {
+      if (receipt->kind == wire::ReceiptKind::failed)
+        for (const SeqRange& r : receipt->ranges) failed_[r.first] = receipt->reason;
+    } else if (const auto* gathered = std::get_if<wire::GroupReceipt>(&frame)) {
+      for (const auto& part : gathered->parts)
+        for (const SeqRange& r : part.ranges)
+          for (std::uint64_t seq = r.first; seq < r.first + r.count; ++seq)
+            receipts_[{gathered->kind, seq}].insert(part.users.begin(), part.users.end());
+    } else {
+      return;
+    }
+    client_->send(wire::Ack{++taken_});
   }
 
   EdgeProcess& edge_;
@@ -111,8 +136,10 @@ class Phone {
   std::unique_ptr<TestClient> client_;
   std::thread thread_;
   mutable std::mutex mutex_;
-  std::uint64_t seq_ = 0, session_ = 0;
+  std::atomic<bool> stopping_{false};
+  std::uint64_t seq_ = 0, session_ = 0, taken_ = 0;
   std::size_t accepted_ = 0;
+  std::map<std::uint64_t, wire::Send> outbox_;  // not yet accepted
   std::set<std::pair<DeviceId, std::uint64_t>> seen_;
   std::set<std::uint64_t> seen_events_;
   std::vector<std::string> texts_;
