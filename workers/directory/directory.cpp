@@ -79,7 +79,6 @@ Directory::Body Directory::dispatch(const control::DirectoryCall& call) {
                         [&](const wire::ListDevices&) { return list_devices(call); },
                         [&](const wire::RevokeDevice& r) { return revoke_device(call, r); },
                         [&](const wire::DevicesOf& r) { return devices_of(r); },
-        [&](const auto&) -> Body { return error(wire::Code::unavailable, "not yet"); },
                     },
                     call.request.body);
 }

@@ -19,7 +19,7 @@ namespace {
 // In the order of wire::Request::body.
 constexpr std::array<const char*, 9> kKinds = {"request_code", "verify_code",  "lookup",        "block",     "unblock",
                                                "list_blocked", "list_devices", "revoke_device", "devices_of"};
-
+static_assert(kKinds.size() == std::variant_size_v<decltype(wire::Request::body)>);
 
 std::string outcome_of(const wire::Response& response) {
   const auto* error = std::get_if<wire::Error>(&response.body);
