@@ -186,7 +186,8 @@ Config load_config(const std::string& path) {
   worker.read("observe_port", config.worker.observe_port);
   worker.finish();
   for (const auto& role : config.worker.roles)
-    if (role != "delivery" && role != "directory") worker.complain("roles", "knows only delivery and directory");
+    if (role != "delivery" && role != "fanout" && role != "directory")
+      worker.complain("roles", "knows only delivery, fanout and directory");
 
   auto directory = section("directory");
   DirectoryConfig& d = config.directory;

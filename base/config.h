@@ -58,7 +58,7 @@ struct EdgeConfig {
 
 struct WorkerConfig {
   std::string name = "worker-1";
-  std::vector<std::string> roles = {"delivery", "directory"};
+  std::vector<std::string> roles = {"delivery", "fanout", "directory"};
   std::string bus_endpoint = "ipc:///tmp/barid-worker-1.sock";  // ZeroMQ, ipc:// or tcp://
   std::chrono::seconds lease{3};          // a silent worker's partitions are taken over after this
   std::chrono::seconds ack_deadline{30};  // delivered to a device and not acknowledged: session closed, mail parked

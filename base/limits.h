@@ -41,6 +41,8 @@ inline constexpr std::chrono::seconds kLoginDeadline{10};  // accept to Welcome,
 
 // batches
 inline constexpr std::size_t kBatchEnvelopesMax = 2'000;
+inline constexpr std::size_t kEnvelopeRecipientsMax = 1'024;        // devices that share one envelope of a batch
+inline constexpr std::size_t kBatchLettersMax = 8'192;              // recipients of all its envelopes together
 inline constexpr std::size_t kBatchBytesMax = 900 * 1024;           // below nats-server's max_payload of 1 MiB
 inline constexpr std::size_t kOpenBatchBytesMax = 8 * 1024 * 1024;  // waiting at one edge for one partition
 

@@ -413,6 +413,7 @@ template <class V>
 void describe(V& v, envelope::Envelope& e) {
   v("fromUser", e.from_user), v("fromDevice", e.from_device), v("seq", e.seq), v("toUser", e.to_user);
   v("toDevice", e.to_device), v("acceptedAtMs", e.accepted_at.value), v("expiresAtMs", e.expires_at.value);
+  v("group", e.group);
 }
 
 // Names of a variant's alternatives, in its order.
@@ -521,15 +522,24 @@ Json to_json(const envelope::Envelope& envelope) {
   json["kind"] = static_cast<unsigned>(envelope.kind);
   json["attempts"] = static_cast<unsigned>(envelope.attempts);
   json["frame"] = crypto::to_hex(envelope.frame);
+  json["recipients"] = Json::array();
+  for (const auto& to : envelope.recipients)
+    json["recipients"].push_back(
+        {{"user", std::to_string(to.user.value)}, {"device", std::to_string(to.device.value)}});
   return json;
 }
-envelope::Envelope envelope_from_json(const Json& json, std::string& frame_bytes) {
+envelope::Envelope envelope_from_json(const Json& json, std::string& frame_bytes,
+                                      std::vector<envelope::Recipient>& recipients) {
   envelope::Envelope envelope;
   Reader::read(json, envelope);
   envelope.kind = static_cast<envelope::Kind>(json.at("kind").get<std::uint8_t>());
   envelope.attempts = json.at("attempts").get<std::uint8_t>();
   frame_bytes = unhex(json.at("frame").get<std::string>());
   envelope.frame = frame_bytes;
+  for (const Json& to : json.at("recipients"))
+    recipients.push_back({UserId(std::stoull(to.at("user").get<std::string>())),
+                          DeviceId(std::stoull(to.at("device").get<std::string>()))});
+  envelope.recipients = recipients;
   return envelope;
 }
 

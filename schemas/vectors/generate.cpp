@@ -258,16 +258,31 @@ Json batch_json() {
     throw std::runtime_error("no frame " + name);
   };
   const std::string deliver = frame_named("deliver"), receipt = frame_named("receipt delivered");
-  const std::vector<envelope::Envelope> envelopes = {
-      {kAlice, kAlicePhone, 1, kBob, kBobPhone, WallMs{kNowMs + 3}, WallMs{kNowMs + 2'592'000'003},
-       envelope::Kind::message, 2, deliver},
-      {kBob, kBobPhone, 0, kAlice, kAlicePhone, WallMs{kNowMs + 5}, WallMs{kNowMs + 2'592'000'005},
-       envelope::Kind::receipt, 0, receipt}};
+  std::vector<envelope::Envelope> envelopes = {{kAlice, kAlicePhone, 1, kBob, kBobPhone, WallMs{kNowMs + 3},
+                                                WallMs{kNowMs + 2'592'000'003}, envelope::Kind::message, 2, deliver},
+                                               {kBob, kBobPhone, 0, kAlice, kAlicePhone, WallMs{kNowMs + 5},
+                                                WallMs{kNowMs + 2'592'000'005}, envelope::Kind::receipt, 0, receipt}};
+  // As an edge without groups wrote it: these two, and no more.
+  const std::string older_hex =
+      "000000002600000000000000030001000100000000000000efcdab00000000000c0000000000000001000000970000000800"
+      "00000800010088776655443322110807060504030201010000000000000000ffeeddccbbaa99f8f7f6f5f4f3f2f103a8da76"
+      "9b010000037059119c010000000200000000000025000000f201000000ffeeddccbbaa99f8f7f6f5f4f3f2f1000000000000"
+      "00008877665544332211080706050403020105a8da769b010000057059119c01000001000000000000002100000072010000"
+      "0107003a1009500501ff887766554433221101080706050403020101013ea8da769b013f03a8da769b011101829f10045001"
+      "0111ff01321f68656c6c6f0000000108002a10095004010000feffeeddccbbaa99fff8f7f6f5f4f3f2f1003f05a8da769b01"
+      "110117110402010101020000";
+  const envelope::Recipient recipients[] = {{kBob, kBobPhone}, {UserId(77), DeviceId(78)}};
+  envelopes.push_back({kAlice, kAlicePhone, 2, UserId(), DeviceId(), WallMs{kNowMs + 7}, WallMs{kNowMs + 2'592'000'007},
+                       envelope::Kind::message, 0, deliver, GroupId(0x6a09e667f3bcc908), recipients});
   std::string bytes;
   envelope::encode_batch(bytes, 0xabcdef, 12, envelopes);
   Json list = Json::array();
   for (const auto& e : envelopes) list.push_back(to_json(e));
-  return {{"origin", std::to_string(0xabcdef)}, {"number", "12"}, {"envelopes", list}, {"hex", crypto::to_hex(bytes)}};
+  return {{"origin", std::to_string(0xabcdef)},
+          {"number", "12"},
+          {"envelopes", list},
+          {"hex", crypto::to_hex(bytes)},
+          {"olderHex", older_hex}};
 }
 
 }  // namespace

@@ -73,7 +73,7 @@ Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
   loop_.at_turn_end([this] { end_turn(); });
   thread_ = std::thread([this] { loop_.run(); });
   lease_ = std::make_unique<Lease>(
-      control, config, incarnation_,
+      control, config, incarnation_, broker::Stage::delivery,
       Lease::Hooks{[this](Partition p, Epoch e) {
                      std::promise<std::string> subject;
                      loop_.post([&] {
