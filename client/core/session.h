@@ -75,7 +75,8 @@ class Session {
  private:
   enum class Phase { waiting, connecting, greeting, logging_in, online, stopped };
   struct Call {
-    std::variant<std::monostate, Peer, UserId> purpose;  // the shell's, a peer to resolve, a user whose devices changed
+    // the shell's, a peer to resolve, a user whose devices changed, a group to fetch
+    std::variant<std::monostate, Peer, UserId, GroupId> purpose;
     decltype(wire::Request::body) body;
     TimePoint deadline;
   };
@@ -102,6 +103,7 @@ class Session {
   void answered(const Call& call, const wire::Response& response, Now now);
   void answered_peer(const Peer& peer, const wire::Response& response, Now now);
   void answered_user(UserId user, const wire::Response& response, Now now);
+  void answered_group(GroupId group, const wire::Response& response, Now now);
   void progress(Now now);  // sends what may be sent, asks what must be asked
   void resolve(Now now);   // asks for the devices of those whom we write to
   void start_calls(Now now);
