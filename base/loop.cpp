@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <iterator>
 #include <system_error>
+#include <thread>
 
 #include "base/assert.h"
 
@@ -99,7 +100,7 @@ void Loop::every(milliseconds interval, std::function<void()> work) {
 void Loop::at_turn_end(std::function<void()> work) { turn_end_.push_back(std::move(work)); }
 
 int Loop::wait_ms() const {
-  TimePoint first = now_ + std::chrono::seconds(1);
+  TimePoint first = std::min(now_ + std::chrono::seconds(1), turn_by_);
   for (const Timer& timer : timers_) first = std::min(first, timer.due);
   const auto left = std::chrono::ceil<milliseconds>(first - steady_now()).count();
   return static_cast<int>(std::max<std::int64_t>(left, 0));
@@ -113,9 +114,14 @@ void Loop::run() {
       std::lock_guard lock(mutex_);
       if (stop_) break;
     }
-    const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), wait_ms());
+    const auto hold = pace_.hold(steady_now());
+    if (hold.count() > 0) std::this_thread::sleep_for(hold);
+    const int timeout = hold.count() > 0 ? 0 : wait_ms();
+    const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout);
     if (count < 0 && errno != EINTR) fail_with("epoll_wait");
     now_ = steady_now();
+    pace_.woke(now_);
+    if (now_ >= turn_by_) turn_by_ = TimePoint::max();
     for (int i = 0; i < count; ++i) {
       const auto found = watched_.find(static_cast<int>(events[i].data.u64 & 0xffffffffU));
       if (found == watched_.end() || found->second.generation != (events[i].data.u64 >> 32)) continue;

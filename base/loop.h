@@ -4,6 +4,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/pace.h"
 
 namespace barid {
 
@@ -30,6 +32,7 @@ class FdWatcher {
 class Loop final : public FdWatcher {
  public:
   static constexpr std::size_t kPostedMax = 65'536;
+  static constexpr std::chrono::microseconds kTurn{500};  // from turn to turn under load
 
   Loop();
   ~Loop() override;
@@ -41,11 +44,14 @@ class Loop final : public FdWatcher {
   void unwatch(int fd) override;
   bool post(std::function<void()> work) override;
 
-  void every(milliseconds interval, std::function<void()> work);  // first run one interval from now
-  void at_turn_end(std::function<void()> work);                   // runs after the events of each turn, in order added
-  void run();                                                     // until stop(); exceptions of callbacks pass through
-  void stop();                                                    // any thread
-  TimePoint now() const { return now_; }                          // taken once a turn
+  void every(milliseconds interval, std::function<void()> work);             // first run one interval from now
+  void turn_by(TimePoint latest) { turn_by_ = std::min(turn_by_, latest); }  // a turn begins by then, events or not
+  void at_turn_end(std::function<void()> work);            // runs after the events of each turn, in order added
+  void run();                                              // until stop(); exceptions of callbacks pass through
+  void stop();                                             // any thread
+  TimePoint now() const { return now_; }                   // taken once a turn
+  void moved(std::size_t things) { pace_.moved(things); }  // so that the loop knows when it is under load
+  bool under_load() const { return pace_.loaded(); }  // then another turn follows soon, whether anything happens or not
 
  private:
   struct Watched {
@@ -66,8 +72,9 @@ class Loop final : public FdWatcher {
   std::unordered_map<int, Watched> watched_;
   std::deque<Timer> timers_;  // deques: callbacks may add more while they run
   std::deque<std::function<void()>> turn_end_;
-  TimePoint now_ = steady_now();
+  TimePoint now_ = steady_now(), turn_by_ = TimePoint::max();
   bool running_ = false;
+  Pace pace_{kTurn};
 
   std::mutex mutex_;  // guards posted_ and stop_
   std::vector<std::function<void()>> posted_;

@@ -86,7 +86,7 @@ struct Lane::Impl : std::enable_shared_from_this<Lane::Impl> {
   std::string message_id;
   std::vector<Tag> tags;  // of the batch under way
   std::uint64_t number = 0;
-  TimePoint repeat_at{};
+  TimePoint started{}, repeat_at{};
 
   void start_batch() {
     std::size_t bytes = 0, letters = 0, end = open.taken;
@@ -162,17 +162,26 @@ bool Lane::add(const envelope::Envelope& envelope, Tag tag) {
   return true;
 }
 
-void Lane::flush() {
+void Lane::flush(TimePoint now, std::chrono::microseconds interval) {
   Impl& lane = *impl_;
-  if (lane.state == Impl::State::to_be_repeated && lane.link.connected() && steady_now() >= lane.repeat_at) {
+  if (lane.state == Impl::State::to_be_repeated && lane.link.connected() && now >= lane.repeat_at) {
     lane.publish();
   } else if (lane.state == Impl::State::idle && lane.open.waiting() != 0 && lane.link.connected()) {
+    if (now < lane.started + interval && lane.open.waiting() < kBatchLarge) return;
+    lane.started = now;
     lane.start_batch();
     lane.publish();
   }
 }
 
 bool Lane::idle() const { return impl_->state == Impl::State::idle && impl_->open.waiting() == 0; }
+bool Lane::empty() const { return impl_->open.waiting() == 0; }
+void Lane::aim(std::string subject) {
+  BARID_ASSERT(idle());
+  impl_->subject = std::move(subject);
+  impl_->started = {};
+}
+std::string_view Lane::batch() const { return impl_->batch; }
 std::size_t Lane::waiting() const { return impl_->open.waiting() + impl_->tags.size(); }
 
 }  // namespace barid::broker

@@ -18,7 +18,8 @@ namespace barid::broker {
 
 class Lane {
  public:
-  using Tag = std::uint64_t;  // the caller's name for an envelope
+  static constexpr std::size_t kBatchLarge = 256;  // envelopes
+  using Tag = std::uint64_t;                       // the caller's name for an envelope
   struct Callbacks {
     // In order of add(). The batch is durable; seq is its place in the stream.
     std::function<void(const std::vector<Tag>&, StreamSeq)> on_durable;
@@ -42,8 +43,14 @@ class Lane {
   // (backpressure). A lane that keeps trying always takes it: what its owner adds is bounded by the batches in the
   // owner's hand.
   [[nodiscard]] bool add(const envelope::Envelope& envelope, Tag tag);
-  void flush();       // publishes what is waiting, unless a batch is under way; call once a turn
-  bool idle() const;  // nothing waiting, nothing under way
+  // Publishes what is waiting, unless a batch is under way; call once a turn. A batch leaves no sooner than `interval`
+  // after the last, unless it is large: the broker's price is by the batch, so under load, when other turns follow
+  // soon, patience pays. A lone envelope never waits with an interval of 0.
+  void flush(TimePoint now, std::chrono::microseconds interval = {});
+  bool idle() const;               // nothing waiting, nothing under way
+  bool empty() const;              // nothing waiting
+  void aim(std::string subject);   // at another subject; only while idle
+  std::string_view batch() const;  // what on_durable tells of, valid inside it
   std::size_t waiting() const;
 
  private:

@@ -19,6 +19,28 @@ namespace barid::broker {
 namespace {
 constexpr int kReadBufferBytes = 256 * 1024;
 constexpr std::chrono::seconds kCloseWait{2};
+constexpr std::size_t kSpentMessagesMax = 64, kSpentBytesMax = 512 * 1024;
+
+// The library frees messages on a thread of its own and wakes it for each: two context switches a message. Spent
+// messages are kept until there are many, so that one waking frees them all.
+class SpentMessages {
+ public:
+  ~SpentMessages() { free(); }
+  void add(natsMsg* msg) {
+    spent_.push_back(msg);
+    bytes_ += static_cast<std::size_t>(natsMsg_GetDataLength(msg));
+    if (spent_.size() >= kSpentMessagesMax || bytes_ > kSpentBytesMax) free();
+  }
+  void free() {
+    for (natsMsg* msg : spent_) natsMsg_Destroy(msg);
+    spent_.clear();
+    bytes_ = 0;
+  }
+
+ private:
+  std::vector<natsMsg*> spent_;
+  std::size_t bytes_ = 0;
+};
 
 Message view_of(natsMsg* msg) {
   Message m;
@@ -66,6 +88,7 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
 
   std::string inbox;  // prefix of reply subjects
   NatsSubscription replies;
+  SpentMessages spent;
   std::unordered_map<std::uint64_t, Pending> pending;
   std::deque<std::pair<std::uint64_t, TimePoint>> by_age;
   std::uint64_t next_token = 1;
@@ -166,8 +189,9 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
       if (status == NATS_NO_RESPONDERS)
         continue;  // the library ate that reply: its request times out, the rest goes on
       if (status != NATS_OK) break;
-      const NatsMsg msg(raw);
-      on_reply(msg.get());
+      NatsMsg msg(raw);
+      on_reply(raw);
+      spent.add(msg.release());
     }
     // A callback may subscribe or unsubscribe: walk over a copy of the keys, look each up again.
     thread_local std::vector<Subscription> ids;
@@ -178,9 +202,10 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
         const auto found = subscriptions.find(ids[i]);
         if (found == subscriptions.end() || natsSubscription_NextMsg(&raw, found->second.handle.get(), 0) != NATS_OK)
           break;
-        const NatsMsg msg(raw);
+        NatsMsg msg(raw);
         const auto callback = found->second.on_message;
-        (*callback)(view_of(msg.get()));
+        (*callback)(view_of(raw));
+        spent.add(msg.release());
       }
     }
   }
@@ -276,9 +301,10 @@ void NatsLink::request(const std::string& subject, std::string_view payload, std
     natsMsg* raw = nullptr;
     check(natsMsg_Create(&raw, subject.c_str(), reply.c_str(), payload.data(), static_cast<int>(payload.size())),
           "NATS message");
-    const NatsMsg msg(raw);
+    NatsMsg msg(raw);
     check(natsMsgHeader_Set(raw, "Nats-Msg-Id", std::string(message_id).c_str()), "NATS header");
     status = natsConnection_PublishMsg(impl_->connection.get(), raw);
+    impl_->spent.add(msg.release());
   }
   if (status != NATS_OK) return on_reply(nullptr, Failure::disconnected);
   impl_->pending.emplace(token, Impl::Pending{std::move(on_reply)});

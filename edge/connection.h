@@ -39,6 +39,7 @@ struct Connection final : Socket {
   TimePoint linger_until{};         // set when leaving
   std::uint32_t early_bytes = 0;    // before login
   std::uint32_t accepted_slot = 0;  // this turn's Accepted ranges, +1; 0: none
+  std::uint32_t held_accepted = 0;  // acceptances in `out`
   std::uint32_t wheel_tick = 0;     // when step_time is due; other entries in the wheel are stale
   std::uint8_t listener = 0;
   bool admitted = false;  // counted by the gate
@@ -46,7 +47,8 @@ struct Connection final : Socket {
   bool stalled = false;   // window full: `in` waits, the socket is not read
   bool leaving = false;   // the session has ended: flush, FIN, linger
   bool fin_sent = false;
-  bool dirty = false;  // in the reactor's list of this turn
+  bool ticks_held = false;  // stands in the reactor's list of them
+  bool dirty = false;       // in the reactor's list of this turn
 };
 
 }  // namespace barid::edge

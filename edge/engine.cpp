@@ -83,10 +83,16 @@ bool Engine::stopping() {
   return stop_;
 }
 
-milliseconds Engine::until_next_timer() const {
-  TimePoint first = now_ + seconds(1);
+std::chrono::nanoseconds Engine::until_next_timer() const {
+  TimePoint first = std::min(now_ + seconds(1), turn_by_);
   for (const Timer& timer : timers_) first = std::min(first, timer.due);
-  return std::max(std::chrono::ceil<milliseconds>(first - now_), milliseconds(0));
+  return std::max<std::chrono::nanoseconds>(first - now_, std::chrono::nanoseconds(0));
+}
+
+void Engine::begin_turn() {
+  now_ = steady_now();
+  pace_.woke(now_);
+  if (now_ >= turn_by_) turn_by_ = TimePoint::max();
 }
 
 void Engine::finish_turn() {

@@ -3,6 +3,7 @@
 // epoll. Owner and thread: the reactor; only post() and stop() may be called from elsewhere.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -14,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/loop.h"
+#include "base/pace.h"
 
 namespace barid::edge {
 
@@ -47,6 +49,7 @@ class SocketHandler {
 class Engine : public FdWatcher {
  public:
   static constexpr std::size_t kPostedMax = 65'536;
+  static constexpr std::chrono::microseconds kTurn{250};       // from turn to turn under load
   static constexpr std::size_t kReceiveBytes = 64 * 1024;      // taken from a socket at once, at most
   static constexpr milliseconds kAcceptPause{100};             // when out of descriptors
   static constexpr std::size_t kSpareBuffersMax = 256;         // send buffers kept for reuse …
@@ -77,21 +80,25 @@ class Engine : public FdWatcher {
 
   bool post(std::function<void()> work) override;
   void every(milliseconds interval, std::function<void()> work);
+  void turn_by(TimePoint latest) { turn_by_ = std::min(turn_by_, latest); }  // a turn begins by then, events or not
   void at_turn_end(std::function<void()> work);
   virtual void run() = 0;  // until stop()
   void stop();
-  TimePoint now() const { return now_; }  // taken once a turn
+  TimePoint now() const { return now_; }              // taken once a turn
+  bool under_load() const { return pace_.loaded(); }  // then another turn follows soon, whether anything happens or not
 
  protected:
   Engine();
   bool stopping();
-  milliseconds until_next_timer() const;
+  std::chrono::nanoseconds until_next_timer() const;
+  void begin_turn();   // takes the time
   void finish_turn();  // timers, then the turn-end hooks
   void run_posted();   // when the wake-up descriptor is readable
   int wake_fd() const { return wake_; }
 
   SocketHandler* handler_ = nullptr;
-  TimePoint now_ = steady_now();
+  TimePoint now_ = steady_now(), turn_by_ = TimePoint::max();
+  Pace pace_{kTurn};
 
  private:
   struct Timer {

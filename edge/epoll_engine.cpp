@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <system_error>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 
@@ -115,10 +116,14 @@ class EpollEngine final : public Engine {
   void run() override {
     std::array<epoll_event, 512> events;
     while (!stopping()) {
-      const int timeout = closed_.empty() ? static_cast<int>(until_next_timer().count()) : 0;
+      const auto hold = pace_.hold(steady_now());
+      if (hold.count() > 0) std::this_thread::sleep_for(hold);
+      const int timeout = closed_.empty() && hold.count() == 0
+                              ? static_cast<int>(std::chrono::ceil<milliseconds>(until_next_timer()).count())
+                              : 0;
       const int count = epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), timeout);
       if (count < 0 && errno != EINTR) throw std::system_error(errno, std::generic_category(), "epoll_wait");
-      now_ = steady_now();
+      begin_turn();
       for (int i = 0; i < count; ++i) dispatch(events[static_cast<std::size_t>(i)]);
       finish_turn();
       std::vector<Socket*> closed;
@@ -187,6 +192,7 @@ class EpollEngine final : public Engine {
     if (!(socket.reading && (events & EPOLLIN) != 0) && !broken) return;
     const ssize_t n = ::recv(socket.fd, buffer_.get(), kReceiveBytes, MSG_DONTWAIT);
     if (n > 0) {
+      pace_.moved(1);
       handler_->on_bytes(socket, {buffer_.get(), static_cast<std::size_t>(n)});
     } else if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)) {
       const int error = n == 0 ? 0 : errno;

@@ -138,6 +138,14 @@ bool Owners::send(const std::string& endpoint, Link& link) {
   return true;
 }
 
+bool Owners::has_pending() const {
+  return std::any_of(links_.begin(), links_.end(), [](const auto& item) { return !item.second.pending.empty(); });
+}
+bool Owners::urgent() const {
+  return std::any_of(links_.begin(), links_.end(),
+                     [](const auto& item) { return item.second.entries() > item.second.pending.acks.size(); });
+}
+
 std::size_t Owners::flush(bool heartbeat, std::vector<Partition>& lost) {
   std::size_t refused = 0;
   for (auto& [endpoint, link] : links_) {

@@ -50,6 +50,9 @@ class Owners {
   void close(Partition partition, const control::SessionClose& close);
   void announced(Partition partition);
 
+  bool has_pending() const;
+  bool urgent() const;  // something else than acknowledgements is pending: those can wait for company
+
   // One message to each owner that has something coming; `heartbeat` sends to all. Returns the number of owners that
   // did not take theirs (kept for the next turn). `lost` gets partitions whose owner missed something for good: they
   // are to be announced again.

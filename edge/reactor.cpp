@@ -258,13 +258,26 @@ void Reactor::end_turn() {
   for (std::size_t i = 0; i < resumable_.size(); ++i)
     if (Connection* c = find(resumable_[i])) resume_input(*c);
   resumable_.clear();
-  for (LaneState& lane : lanes_) lane.lane->flush();
+  const auto interval = engine_->under_load() ? kBatchInterval : kBatchInterval.zero();
+  for (LaneState& lane : lanes_) lane.lane->flush(turn_, interval);
   link_->expire_requests(turn_);
   link_->flush();
   bus_->poll();
   for (const Partition partition : std::exchange(lost_, {})) announce(partition, true);
-  if (const std::size_t refused = owners_->flush(false, lost_)) tally_.add(Count::owner_backpressure, refused);
+  if (owners_->urgent() || turn_ >= acks_due_) {
+    acks_due_ = TimePoint::max();
+    if (const std::size_t refused = owners_->flush(false, lost_)) tally_.add(Count::owner_backpressure, refused);
+  }
   flush_accepted();
+  if (!engine_->under_load() || turn_ >= ticks_due_) {
+    for (const ConnId id : ticks_) {
+      Connection* c = find(id);
+      if (c == nullptr) continue;
+      c->ticks_held = false;
+      if (!c->out.empty()) mark_dirty(*c);
+    }
+    ticks_.clear();
+  }
   for (std::size_t i = 0; i < dirty_.size(); ++i) {
     Connection* c = find(dirty_[i]);
     if (c == nullptr) continue;

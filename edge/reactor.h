@@ -102,6 +102,7 @@ class Reactor final : SocketHandler {
   void end_below(Connection& c, wire::Code code);  // below the frames: what a layer has to say goes out, no Error frame
   void mark_dirty(Connection& c);
   std::string& out_of(Connection& c);  // to append to; marks dirty
+  std::string& ticks_of(Connection& c);
 
   // reactor_messages.cpp: what the session asks for
   void apply(Connection& c);  // effects_
@@ -124,6 +125,8 @@ class Reactor final : SocketHandler {
   bool over_full(const Connection& c) const;
 
   static constexpr unsigned kFdBits = 24;
+  static constexpr std::chrono::microseconds kTicksHold{10'000}, kBatchInterval{2'000};  // under load only
+  static constexpr std::chrono::microseconds kAcksHold{1'500};  // acknowledgements, on their way to owners
 
   struct InLane {
     ConnId conn;
@@ -160,7 +163,8 @@ class Reactor final : SocketHandler {
   std::uint32_t open_count_ = 0;
   bool listening_ = false, stopping_ = false;
 
-  std::vector<ConnId> dirty_, resumable_;
+  std::vector<ConnId> dirty_, resumable_, ticks_;
+  TimePoint ticks_due_{}, acks_due_ = TimePoint::max();
   std::vector<AcceptedSet> accepted_;  // reused; the first accepted_used_ are of this turn
   std::size_t accepted_used_ = 0;
   std::unordered_map<DeviceId, std::pair<TokenBucket, TokenBucket>> buckets_;

@@ -23,6 +23,7 @@ void Reactor::apply(Connection& c) {
   if (effects_.refused != Code::none) tally_.refused(effects_.refused);
   if (effects_.acked) {
     const Online& online = *c.session.online();
+    if (acks_due_ == TimePoint::max()) engine_->turn_by(acks_due_ = turn_ + kAcksHold);
     owners_->ack(partition_of(online.user, rules_.partitions),
                  {online.user, online.device, c.owner_conn, *effects_.acked});
   }
@@ -149,13 +150,17 @@ void Reactor::flush_accepted() {
     if (Connection* c = find(set.conn); c != nullptr) {
       c->accepted_slot = 0;
       accepted.ranges.swap(set.ranges);
+      for (const SeqRange& range : accepted.ranges) c->held_accepted += range.count;
+      const Online* online = c->session.online();
+      const bool sender_waits = online != nullptr && online->unaccepted + c->held_accepted >= limits::kSendWindow / 2;
+      std::string& out = sender_waits ? out_of(*c) : ticks_of(*c);
       for (std::size_t at = 0; !c->leaving && at < accepted.ranges.size(); at += limits::kRangesMax) {
         if (accepted.ranges.size() <= limits::kRangesMax) {
-          wire::append(out_of(*c), accepted);
+          wire::append(out, accepted);
         } else {
           const auto first = accepted.ranges.begin() + static_cast<std::ptrdiff_t>(at);
           const auto count = std::min(limits::kRangesMax, accepted.ranges.size() - at);
-          wire::append(out_of(*c), wire::Accepted{{first, first + static_cast<std::ptrdiff_t>(count)}});
+          wire::append(out, wire::Accepted{{first, first + static_cast<std::ptrdiff_t>(count)}});
         }
         tally_.add(Count::frames_out);
       }

@@ -81,7 +81,9 @@ void Reactor::deliver(const control::Delivery& delivery) {
   Online& online = *c->session.online();
   online.opened_at = delivery.epoch;  // it may have taken over from itself before we heard of it
   ++online.written;
-  out_of(*c).append(delivery.frame);
+  const auto frame = wire::split(delivery.frame);
+  const bool can_wait = frame && frame->type == wire::FrameType::receipt;
+  (can_wait ? ticks_of(*c) : out_of(*c)).append(delivery.frame);
   tally_.add(Count::frames_out);
   if (over_full(*c)) end_session(*c, Code::slow_reader, 0, "deliveries are not read");
 }

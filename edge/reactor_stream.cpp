@@ -21,6 +21,16 @@ std::string& Reactor::out_of(Connection& c) {
   return c.out;
 }
 
+// The same for what a client can wait for, acceptances and receipts: under load it goes with the next frame that can't,
+// or after kTicksHold. Half of all writes to sockets are saved so.
+std::string& Reactor::ticks_of(Connection& c) {
+  if (!engine_->under_load()) return out_of(c);
+  if (c.out.empty() && c.out.capacity() < 64) c.out = engine_->take_buffer();
+  if (ticks_.empty()) ticks_due_ = turn_ + kTicksHold;
+  if (!std::exchange(c.ticks_held, true)) ticks_.push_back(c.id);
+  return c.out;
+}
+
 void Reactor::receive(Connection& c, std::string_view bytes) {
   if (c.layers == nullptr) return receive_frames(c, bytes);
   Layers& layers = *c.layers;
@@ -217,6 +227,7 @@ std::string Reactor::wire_bytes(Connection& c) {
 void Reactor::flush(Connection& c) {
   if (c.sending) return;  // on_sent comes back to it
   if (c.fin_sent) return;
+  c.held_accepted = 0;
   std::string bytes = wire_bytes(c);
   if (!bytes.empty()) {
     tally_.add(Count::bytes_out, bytes.size());

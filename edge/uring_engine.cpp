@@ -26,9 +26,8 @@ namespace {
 enum Op : std::uintptr_t { kIgnored = 0, kReceive = 1, kSend = 2, kWatch = 3, kAccept = 4, kOpMask = 15 };
 
 constexpr unsigned kQueueEntries = 4096;
-constexpr unsigned kLoadEvents = 8;  // a turn with fewer is not load: never wait for company
-constexpr unsigned kWaitEventsMax = 64;
-constexpr std::chrono::microseconds kLoadWait{500};
+constexpr unsigned kCompany = 512;  // under load: so many events end the wait before its time
+constexpr std::chrono::microseconds kSendPatience{500};
 
 struct alignas(16) Watched {
   FdWatcher::OnEvents on_events;
@@ -135,7 +134,7 @@ class UringEngine final : public Engine {
     enable();
     while (!stopping()) {
       wait();
-      now_ = steady_now();
+      begin_turn();
       reap();
       finish_turn();
       std::vector<Socket*> closed;
@@ -206,17 +205,17 @@ class UringEngine final : public Engine {
     ++sends_queued_;
   }
 
-  // Send completions satisfy a wait for one event, so the wait counts them too; under load it also waits, briefly,
-  // for about half the company of the last turn. Fuller turns make fuller batches.
+  // Send completions satisfy a wait for one event, so the wait counts them too.
   void wait() {
     __kernel_timespec patience{};
-    unsigned count = 1;
+    unsigned count = sends_queued_ + 1;
     std::chrono::nanoseconds left = until_next_timer();
-    if (!closed_.empty()) left = std::chrono::nanoseconds(0);
-    if (sends_queued_ > 0 || last_events_ >= kLoadEvents) {
-      count = sends_queued_ + (last_events_ >= kLoadEvents ? std::min(last_events_ / 2, kWaitEventsMax) : 1U);
-      left = std::min<std::chrono::nanoseconds>(left, kLoadWait);
+    if (sends_queued_ > 0) left = std::min<std::chrono::nanoseconds>(left, kSendPatience);
+    if (const auto hold = pace_.hold(steady_now()); hold.count() > 0) {
+      left = std::min(left, hold);
+      count += kCompany;
     }
+    if (!closed_.empty()) left = std::chrono::nanoseconds(0);
     patience.tv_sec = left.count() / 1'000'000'000;
     patience.tv_nsec = left.count() % 1'000'000'000;
     io_uring_cqe* cqe = nullptr;
@@ -227,7 +226,6 @@ class UringEngine final : public Engine {
   }
 
   void reap() {
-    last_events_ = 0;
     // Bounded: what completes meanwhile is for the next turn.
     for (unsigned left = io_uring_cq_ready(ring_.get()); left > 0;) {
       std::array<io_uring_cqe*, 256> peeked;
@@ -246,7 +244,6 @@ class UringEngine final : public Engine {
     const auto op = static_cast<Op>(c.data & kOpMask);
     void* const pointer = reinterpret_cast<void*>(static_cast<std::uintptr_t>(c.data & ~std::uint64_t{kOpMask}));
     if (op == kIgnored) return;
-    if (op != kSend) ++last_events_;
     if (op == kReceive) received(*static_cast<Socket*>(pointer), c);
     if (op == kSend) sent(*static_cast<Socket*>(pointer), c.result);
     if (op == kWatch) fired(*static_cast<Watched*>(pointer), c.result);
@@ -259,6 +256,7 @@ class UringEngine final : public Engine {
     const unsigned buffer = c.flags >> IORING_CQE_BUFFER_SHIFT;
     if (!socket.closing && !socket.ended) {
       if (c.result > 0 && has_buffer) {
+        pace_.moved(1);
         handler_->on_bytes(socket, ring_.buffer(buffer, c.result));
       } else if (c.result != -ENOBUFS && c.result != -ECANCELED && c.result != -EINTR && c.result != -EAGAIN) {
         socket.ended = true;
@@ -327,7 +325,7 @@ class UringEngine final : public Engine {
 
   UringRing ring_;
   bool enabled_ = false;
-  unsigned sends_queued_ = 0, last_events_ = 0;
+  unsigned sends_queued_ = 0;
   std::unordered_map<int, std::unique_ptr<Watched>> watched_;
   std::unordered_map<Watched*, std::unique_ptr<Watched>> buried_;  // until their last completion
   std::vector<std::unique_ptr<Listener>> listeners_;

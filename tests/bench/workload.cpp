@@ -197,7 +197,7 @@ void Workload::Impl::acknowledge() {
     const wire::Address& a = i < kPairs ? recipients[i] : senders[i - kPairs];
     core->on_ack(kEdge, {a.user, a.device, ConnId(i + 1), written[i]}, kNow);
   }
-  core->end_turn(kWall);
+  core->end_turn(kNow, kWall);
   if (port.receipts.empty()) return;
   envelope::encode_batch(receipt_bytes, 2, ++batches, port.receipts);
   for (const delivery::Tag tag : port.tags) core->on_receipt_durable(tag);

@@ -34,7 +34,7 @@ class Lanes : public testing::Test {
       if (done_() || steady_now() > latest_) loop_.stop();
     });
     loop_.at_turn_end([this] {
-      for (Lane* lane : lanes_) lane->flush();
+      for (Lane* lane : lanes_) lane->flush(steady_now());
       link_->flush();
       link_->expire_requests(loop_.now());
     });
@@ -123,7 +123,7 @@ TEST_F(Lanes, WhatIsUnderWayWhenTheBrokerIsKilledIsStoredOnceAndInOrder) {
     if (next < 300 && edge->idle()) {
       ++batches;
       for (int i = 0; i < 3; ++i) add(*edge, ++next);
-      edge->flush();
+      edge->flush(steady_now());
       link_->flush();
       if (batches % 25 == 0 && kills < 3) {  // with a batch under way
         ++kills;

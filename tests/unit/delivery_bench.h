@@ -35,6 +35,7 @@ class Bench : public ::testing::Test, public Port {
     Address to;
     std::string frame;
     Tag tag;
+    Envelope letter{};
   };
   struct Receipt {
     DeviceId to;
@@ -57,7 +58,10 @@ class Bench : public ::testing::Test, public Port {
     std::uint64_t number;
   };
 
-  void SetUp() override { start(); }
+  void SetUp() override {
+    config.kept_bytes_max = 0;  // every letter out of the inbox; a test of kept letters says otherwise
+    start();
+  }
   void start() { core = std::make_unique<Core>(config, directory, *this); }
 
   // ---- what happens to the core
@@ -115,7 +119,14 @@ class Bench : public ::testing::Test, public Port {
   // The first `count` letters that are being parked (all: 0) are durable, as one batch of the inbox.
   void parks_are_durable(StreamSeq seq, std::size_t count = 0) {
     const Address of = parks.front().to;
-    core->on_parked(of, take_tags(count), seq);
+    std::vector<Envelope> letters;
+    for (std::size_t i = 0; i < (count == 0 ? parks.size() : count); ++i) {
+      letters.push_back(parks[i].letter);
+      letters.back().frame = parks[i].frame;
+    }
+    std::string bytes;
+    envelope::encode_batch(bytes, 1, 1, letters);
+    core->on_parked(of, take_tags(count), seq, bytes);
   }
   void parks_are_refused() {
     const Address of = parks.front().to;
@@ -125,7 +136,7 @@ class Bench : public ::testing::Test, public Port {
     for (const Receipt& receipt : std::exchange(receipts, {})) core->on_receipt_durable(receipt.tag);
     for (const GroupReceipt& receipt : std::exchange(group_receipts, {})) core->on_receipt_durable(receipt.tag);
   }
-  void turn() { core->end_turn(wall); }
+  void turn() { core->end_turn(now, wall); }
   void later(milliseconds by) {
     now += by;
     core->on_tick(now);
@@ -170,7 +181,7 @@ class Bench : public ::testing::Test, public Port {
   }
   void kick(EdgeRef edge, ConnId conn, wire::Code code) override { kicks.push_back({edge, conn, code}); }
   void park(const Address& to, const Envelope& e, Tag tag) override {
-    parks.push_back({to, std::string(e.frame), tag});
+    parks.push_back({to, std::string(e.frame), tag, e});
   }
   void publish_receipt(const Envelope& e, Tag tag) override {
     const auto frame = wire::decode(*wire::split(e.frame));

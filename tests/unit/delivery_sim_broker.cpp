@@ -41,7 +41,7 @@ void World::crash_owner() {
 }
 
 void World::after_event() {
-  if (!faults_ || rng_.percent(60)) owner_->core->end_turn(wall());
+  if (!faults_ || rng_.percent(60)) owner_->core->end_turn(now_, wall());
 }
 
 // ---- the ingress stream
@@ -173,7 +173,7 @@ void World::answer(Lane& lane) {
     for (const Tag tag : tags) owner_->core->on_receipt_durable(tag);
   } else if (!refused) {
     const Address of = *lane.inbox;
-    owner_->core->on_parked(of, tags, lane.seq);
+    owner_->core->on_parked(of, tags, lane.seq, lane.batch);
   } else {
     for (const Lane::Item& item : lane.open) tags.push_back(item.tag);
     lane.open.clear();
@@ -269,7 +269,7 @@ void World::tick() {
   pass(milliseconds(1'000));
   heartbeats();
   owner_->core->on_tick(now_);
-  owner_->core->end_turn(wall());
+  owner_->core->end_turn(now_, wall());
 }
 
 }  // namespace barid::delivery::sim

@@ -1,5 +1,7 @@
 #include "tests/unit/delivery_sim_world.h"
 
+#include <array>
+
 #include "tests/unit/delivery_sim_owner.h"
 
 namespace barid::delivery::sim {
@@ -20,6 +22,7 @@ World::World(std::uint64_t seed, bool tracing) : rng_(seed * 0x2545f4914f6cdd1dU
   config_.waiting_letters_max = rng_.below(5);
   config_.hands_max = rng_.between(2, 12);
   config_.devices_max = rng_.below(4);
+  config_.kept_bytes_max = std::array<std::size_t, 3>{0, 1'000, 1 << 20}[rng_.below(3)];
   config_.ack_deadline = milliseconds(rng_.between(2'000, 6'000));
   config_.slow_under_pressure = milliseconds(1'500);
   config_.delivery_attempts = 60'000;
@@ -48,7 +51,7 @@ void World::run() {
   chaos();
   calm();
   judge_end();
-  owner_->core->end_turn(wall());
+  owner_->core->end_turn(now_, wall());
   crash_owner();  // its counters
 }
 

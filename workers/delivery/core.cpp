@@ -15,6 +15,7 @@ Core::Core(CoreConfig config, const Directory& directory, Port& port)
     : config_(config),
       directory_(directory),
       port_(port),
+      kept_(config.kept_bytes_max),
       group_receipts_(ReceiptKind::delivered, config.group_receipt_hold) {}
 
 // ---- the ingress stream
@@ -34,7 +35,6 @@ bool Core::given_again(StreamSeq seq) {
 }
 
 void Core::on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall) {
-  now_ = std::max(now_, now);
   if (given_again(seq)) return;
   const HandId id = next_hand_++;
   const auto count = static_cast<std::uint32_t>(batch.envelopes().size());
@@ -164,7 +164,7 @@ void Core::finish_if_settled(HandId hand) {
   port_.delete_from_inbox(of, h.seq);
   const auto device = devices_.find(of.device);
   if (device != devices_.end())
-    std::erase_if(device->second.inbox_hands, [&](const auto& held) { return held.second == hand; });
+    device->second.inbox_hands.erase_if([&](const auto& held) { return held.second == hand; });
   hands_.erase(found);
 }
 
@@ -196,10 +196,16 @@ void Core::fail_letter(const Letter& letter, Code reason) {
   settle(letter.hand);
 }
 
-void Core::end_turn(WallMs wall) {
+void Core::end_turn(TimePoint now, WallMs wall) {
+  for (std::size_t i = 0; i < to_serve_.size(); ++i) {  // grows while it is served
+    Device& d = devices_.at(to_serve_[i]);
+    d.to_serve = false;
+    serve(d, to_serve_[i], now, wall);
+  }
+  to_serve_.clear();
   Receipts receipts;
   take_pending_receipts(receipts, wall);
-  take_group_receipts(receipts, wall);
+  take_group_receipts(receipts, now, wall);
   if (receipts.empty()) return;
   const Tag tag = next_group_++;
   ReceiptGroup group;
@@ -237,8 +243,8 @@ void Core::take_pending_receipts(Receipts& receipts, WallMs wall) {
   pending_receipts_.clear();
 }
 
-void Core::take_group_receipts(Receipts& receipts, WallMs wall) {
-  group_receipts_.flush(now_, under_pressure(), [&](const GroupReceipts::Leaving& leaving) {
+void Core::take_group_receipts(Receipts& receipts, TimePoint now, WallMs wall) {
+  group_receipts_.flush(now, under_pressure(), [&](const GroupReceipts::Leaving& leaving) {
     for (wire::GroupReceipt receipt : leaving.receipts) {
       receipt.at_ms = wall.value;
       Envelope envelope;
@@ -286,7 +292,6 @@ void Core::on_open(EdgeRef edge, const control::SessionOpen& open) {
 }
 
 void Core::on_ack(EdgeRef edge, const control::SessionAck& ack, TimePoint now) {
-  now_ = std::max(now_, now);
   const auto found = devices_.find(ack.device);
   if (found == devices_.end()) return;
   Device& d = found->second;
@@ -357,7 +362,9 @@ void Core::unload(Device& d, DeviceId id) {
   const auto waiting = std::exchange(d.waiting, {});
   d.bytes_in_flight = 0;
   if (!d.inbox_hands.empty()) {
+    d.not_kept = std::max(d.not_kept, d.inbox_hands.back().first);
     d.next_read = d.inbox_hands.front().first;
+    d.all_ours = d.all_ours && d.first_parked.value != 0 && d.next_read >= d.first_parked;
     for (const auto& [seq, hand] : d.inbox_hands) hands_.erase(hand);
     d.inbox_hands.clear();
     d.inbox_known_empty = false;
@@ -382,6 +389,10 @@ void Core::on_revoked(DeviceId device) {
 
 void Core::read_on(Device& d, DeviceId id) {
   if (d.mode != Mode::draining || d.reading || window_full(d, 0)) return;
+  if (can_serve(d)) {
+    if (!std::exchange(d.to_serve, true)) to_serve_.push_back(id);
+    return;
+  }
   d.reading = true;
   d.read = next_read_++;
   port_.read_inbox({d.user, id}, d.next_read, d.read);
@@ -393,10 +404,34 @@ void Core::on_inbox_batch(const Address& of, std::uint64_t read, StreamSeq seq, 
   if (found == devices_.end() || found->second.read != read || !found->second.reading) return;
   Device& d = found->second;
   d.reading = false;
+  if (d.first_parked.value != 0 && seq >= d.first_parked) d.all_ours = true;  // the broker has none before it
+  take_inbox_batch(d, of.device, seq, std::move(batch), now, wall);
+  read_on(d, of.device);
+}
+
+// Out of what is kept, up to the window; a device that has all of it is live.
+void Core::serve(Device& d, DeviceId id, TimePoint now, WallMs wall) {
+  while (d.mode == Mode::draining && !d.reading && can_serve(d) && !window_full(d, 0)) {
+    auto entry = kept_.take(id, d.next_read);
+    if (!entry) {
+      if (d.parks_under_way != 0) return;  // on_parked reads on
+      if (d.last_parked < d.next_read) return begin_live(d);
+      d.not_kept = d.last_parked;  // then the broker knows
+      break;
+    }
+    d.not_kept = entry->seq;
+    auto batch = Batch::decode(entry->batch);
+    BARID_ASSERT(batch.has_value());  // we encoded it
+    take_inbox_batch(d, id, entry->seq, std::move(*batch), now, wall);
+  }
+  read_on(d, id);
+}
+
+void Core::take_inbox_batch(Device& d, DeviceId device, StreamSeq seq, Batch batch, TimePoint now, WallMs wall) {
   d.next_read = StreamSeq(seq.value + 1);
   const HandId id = next_hand_++;
   const auto count = static_cast<std::uint32_t>(batch.envelopes().size());
-  hands_.emplace(id, Hand{std::move(batch), seq, count + 1, 0, of});
+  hands_.emplace(id, Hand{std::move(batch), seq, count + 1, 0, Address{d.user, device}});
   d.inbox_hands.emplace_back(seq, id);
   for (std::uint32_t i = 0; i < count; ++i) {
     const Letter letter{id, i, true};
@@ -405,10 +440,14 @@ void Core::on_inbox_batch(const Address& of, std::uint64_t read, StreamSeq seq, 
         d.undeliverable.end())
       bury(letter, Code::undeliverable);
     else if (!stop_early(letter, e, wall))
-      deliver(d, of.device, letter, now);
+      deliver(d, device, letter, now);
   }
   settle(id);
-  read_on(d, of.device);
+}
+
+void Core::begin_live(Device& d) {
+  d.mode = Mode::live;
+  d.inbox_known_empty = true;
 }
 
 void Core::on_inbox_unreadable(const Address& of, std::uint64_t read, StreamSeq seq, std::string_view bytes) {
@@ -430,26 +469,34 @@ void Core::on_inbox_end(const Address& of, std::uint64_t read) {
   if (found == devices_.end() || found->second.read != read || !found->second.reading) return;
   Device& d = found->second;
   d.reading = false;
+  d.all_ours = true;
   if (d.parks_under_way != 0) return;                              // on_parked reads on
   if (d.last_parked >= d.next_read) return read_on(d, of.device);  // parked since: it is there
-  d.mode = Mode::live;
-  d.inbox_known_empty = true;
+  begin_live(d);
 }
 
 void Core::on_inbox_failed(const Address& of, std::uint64_t read) {
   const auto found = devices_.find(of.device);
   if (found == devices_.end() || found->second.read != read) return;
-  found->second.reading = false;  // on_tick reads on
+  found->second.reading = false;
+  failed_reads_.push_back(of.device);
 }
 
-void Core::on_parked(const Address& of, const std::vector<Tag>& tags, StreamSeq inbox_seq) {
+void Core::on_parked(const Address& of, const std::vector<Tag>& tags, StreamSeq inbox_seq, std::string_view batch) {
   for (const Tag tag : tags) settle(tag >> kIndexBits);
   const auto found = devices_.find(of.device);
   BARID_ASSERT(found != devices_.end());
   Device& d = found->second;
   BARID_ASSERT(d.parks_under_way >= tags.size());
   d.parks_under_way -= static_cast<std::uint32_t>(tags.size());
-  d.last_parked = std::max(d.last_parked, inbox_seq);
+  if (d.first_parked.value == 0) d.first_parked = inbox_seq;
+  if (inbox_seq > d.last_parked) {
+    d.last_parked = inbox_seq;
+    kept_.add(of.device, inbox_seq, batch, [this](DeviceId id, StreamSeq seq) {
+      const auto evicted = devices_.find(id);
+      if (evicted != devices_.end()) evicted->second.not_kept = std::max(evicted->second.not_kept, seq);
+    });
+  }
   read_on(d, of.device);
 }
 
@@ -477,6 +524,8 @@ bool Core::on_swept(const Address& of, StreamSeq seq, const Batch& batch, WallMs
     return e.expires_at < wall || directory_.revoked.contains(e.to_device);
   });
   if (!all_expired) return false;
+  if (found != devices_.end() && kept_.drop(of.device, seq))
+    found->second.not_kept = std::max(found->second.not_kept, seq);
   // Held as an inbox batch whose letters all fail: deleted once the senders' receipts are durable.
   const HandId id = next_hand_++;
   std::string bytes;
@@ -526,7 +575,6 @@ void Core::bury(const Letter& letter, Code reason) {
 }
 
 void Core::on_tick(TimePoint now) {
-  now_ = std::max(now_, now);
   const bool pressure = under_pressure();
   std::vector<std::pair<TimePoint, DeviceId>> later;
   while (!deadlines_.empty() && (deadlines_.begin()->first <= now || pressure)) {
@@ -548,19 +596,23 @@ void Core::on_tick(TimePoint now) {
     }
   }
   deadlines_.insert(later.begin(), later.end());
-  for (auto& [id, d] : devices_)
-    if (d.mode == Mode::draining) read_on(d, id);
+  for (const DeviceId id : std::exchange(failed_reads_, {}))
+    if (const auto found = devices_.find(id); found != devices_.end()) read_on(found->second, id);
   forget_idle_devices();
 }
 
 bool Core::idle(const Device& d) const {
   return !d.session && d.parks_under_way == 0 && d.in_flight.empty() && d.waiting.empty() && d.inbox_hands.empty() &&
-         !d.has_deadline;
+         !d.has_deadline && !d.to_serve;
 }
 
 void Core::forget_idle_devices() {
   if (devices_.size() <= config_.devices_max) return;
-  std::erase_if(devices_, [this](const auto& entry) { return idle(entry.second); });
+  std::erase_if(devices_, [this](const auto& entry) {
+    if (!idle(entry.second)) return false;
+    kept_.forget(entry.first);
+    return true;
+  });
 }
 
 }  // namespace barid::delivery

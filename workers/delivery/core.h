@@ -13,7 +13,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <optional>
 #include <set>
@@ -24,12 +23,14 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/fifo.h"
 #include "base/id.h"
 #include "schemas/control.h"
 #include "schemas/envelope.h"
 #include "schemas/wire.h"
 #include "workers/delivery/dedup.h"
 #include "workers/delivery/group_receipts.h"
+#include "workers/delivery/kept.h"
 
 namespace barid::delivery {
 
@@ -81,6 +82,7 @@ struct CoreConfig {
   std::size_t waiting_letters_max = 1'024;  // held in memory behind a full window; then the device is drained instead
   std::size_t hands_max = 512;              // ingress batches in hand (the consumer's max_ack_pending)
   std::size_t devices_max = 200'000;        // remembered; beyond that, idle ones are forgotten
+  std::size_t kept_bytes_max = 64 << 20;    // parked letters of which a copy stays in memory
   milliseconds ack_deadline{30'000};        // delivered and not acknowledged: the session is closed
   milliseconds slow_under_pressure{3'000};  // … and half of hands_max is taken: the device is served from its inbox
   std::uint16_t delivery_attempts = 5;      // sessions that timed out on the same letter; then it is buried
@@ -110,7 +112,8 @@ class Core {
   void on_edge_gone(EdgeRef edge);
 
   // What became of effects.
-  void on_parked(const Address& device, const std::vector<Tag>& tags, StreamSeq inbox_seq);
+  // batch: what the inbox holds at inbox_seq now.
+  void on_parked(const Address& device, const std::vector<Tag>& tags, StreamSeq inbox_seq, std::string_view batch);
   void on_park_refused(const Address& device, const std::vector<Tag>& tags);  // this device's inbox is full
   void on_receipt_durable(Tag tag);
   void on_buried(Tag tag);
@@ -125,8 +128,11 @@ class Core {
 
   void on_revoked(DeviceId device);
   void on_tick(TimePoint now);  // about once a second: deadlines, retries, forgetting
-  void end_turn(
-      WallMs wall);  // after the events of a turn: receipts leave, gathered; those of groups when they are due
+  // After the events of a turn: kept letters are delivered, receipts leave, gathered; those of groups when they are
+  // due.
+  void end_turn(TimePoint now, WallMs wall);
+  // When end_turn() is to be called at the latest, events or not.
+  TimePoint receipts_due() const { return group_receipts_.due(); }
 
   const CoreStats& stats() const { return stats_; }
   std::size_t hands() const { return hands_.size(); }
@@ -174,16 +180,21 @@ class Core {
     bool inbox_known_empty = false;
     bool reading = false;       // a read_inbox is under way
     bool has_deadline = false;  // stands in deadlines_
+    bool to_serve = false;      // stands in to_serve_
+    // What lies in the inbox from next_read on, all of it, was parked by this core; of that, everything above not_kept
+    // is kept. Both together: no need to ask the broker.
+    bool all_ours = false;
     std::uint32_t parks_under_way = 0;
-    std::uint64_t read = 0;    // number of the latest read: answers to older ones are ignored
-    StreamSeq next_read{1};    // where the inbox is read on
-    StreamSeq last_parked{0};  // highest sequence that this core parked for the device
+    std::uint64_t read = 0;                     // number of the latest read: answers to older ones are ignored
+    StreamSeq next_read{1};                     // where the inbox is read on
+    StreamSeq first_parked{0}, last_parked{0};  // sequences that this core parked for the device; 0: none
+    StreamSeq not_kept{0};                      // highest of them that was evicted or taken
     std::size_t bytes_in_flight = 0;
     std::optional<Session> session;
-    std::deque<InFlight> in_flight;                        // delivered, not acknowledged, in order
-    std::deque<Letter> waiting;                            // live only: behind a full window
-    std::deque<std::pair<StreamSeq, HandId>> inbox_hands;  // read, not yet deleted, in order
-    std::optional<LetterName> timed_out;                   // the letter that the latest session timed out on
+    Fifo<InFlight> in_flight;                        // delivered, not acknowledged, in order
+    Fifo<Letter> waiting;                            // live only: behind a full window
+    Fifo<std::pair<StreamSeq, HandId>> inbox_hands;  // read, not yet deleted, in order
+    std::optional<LetterName> timed_out;             // the letter that the latest session timed out on
     std::uint16_t time_outs = 0;
     std::vector<LetterName> undeliverable;  // too often: buried when they are read out of the inbox again
   };
@@ -223,10 +234,14 @@ class Core {
   void add_receipt(HandId hand, const Envelope& e, wire::ReceiptKind kind, wire::Code reason);
   using Receipts = std::vector<std::pair<Envelope, std::string>>;  // and the frame of each
   void take_pending_receipts(Receipts& receipts, WallMs wall);
-  void take_group_receipts(Receipts& receipts, WallMs wall);
+  void take_group_receipts(Receipts& receipts, TimePoint now, WallMs wall);
   void fail_letter(const Letter& letter, wire::Code reason);
   void end_session(Device& d, DeviceId id);
   void read_on(Device& d, DeviceId id);
+  bool can_serve(const Device& d) const { return d.all_ours && d.next_read > d.not_kept; }
+  void serve(Device& d, DeviceId id, TimePoint now, WallMs wall);
+  void take_inbox_batch(Device& d, DeviceId id, StreamSeq seq, Batch batch, TimePoint now, WallMs wall);
+  void begin_live(Device& d);
   void unload(Device& d, DeviceId id);
   void fall_behind(Device& d, DeviceId id);
   void time_out(Device& d, DeviceId id);
@@ -240,6 +255,9 @@ class Core {
   Port& port_;
   CoreStats stats_;
   Dedup dedup_;
+  Kept kept_;
+  std::vector<DeviceId> to_serve_;      // served at the end of the turn
+  std::vector<DeviceId> failed_reads_;  // read again at the next tick
   std::unordered_map<DeviceId, Device> devices_;
   std::unordered_map<HandId, Hand> hands_;
   HandId next_hand_ = 1;
@@ -249,7 +267,6 @@ class Core {
   std::unordered_map<ReceiptKey, PendingReceipt, ReceiptKeyHash> pending_receipts_;
   std::unordered_map<HandId, std::uint32_t> pending_receipt_hands_;
   GroupReceipts group_receipts_;
-  TimePoint now_{};  // of the latest event that brought it
   std::unordered_map<Tag, ReceiptGroup> receipt_groups_;
   Tag next_group_ = 1;
   std::uint64_t next_read_ = 1;

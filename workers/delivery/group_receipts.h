@@ -74,6 +74,11 @@ class GroupReceipts {
     if (crowded) gathered_.clear(), held_.clear();
   }
 
+  // When there will be something to flush.
+  TimePoint due() const {
+    if (!fresh_.empty()) return TimePoint::min();
+    return filled_ == 0 ? TimePoint::max() : held_.front().first;
+  }
   bool empty() const { return filled_ == 0; }  // nothing waits to leave
 
  private:

@@ -20,8 +20,6 @@ using broker::number;
 
 namespace {
 
-constexpr std::uint16_t kShardsPerSweep = 4;
-
 CoreConfig core_config(Partition partition, const Config& config) {
   CoreConfig core;
   core.partition = partition;
@@ -31,33 +29,34 @@ CoreConfig core_config(Partition partition, const Config& config) {
   core.ack_deadline = config.worker.ack_deadline;
   core.delivery_attempts = config.messages.delivery_attempts;
   core.receipt_ttl = config.messages.ttl;
+  core.kept_bytes_max = Owned::kKeptBytes / config.nats.partitions;
   return core;
 }
 
 }  // namespace
 
 Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Directory& directory, NatsLink& link,
-             Edges& edges, Doubt doubt)
+             Edges& edges, ReceiptLanes& receipts, Doubt doubt)
     : partition_(partition),
       epoch_(epoch),
       config_(config),
       link_(link),
       edges_(edges),
+      receipts_(receipts),
       on_doubt_(std::move(doubt)),
       core_(core_config(partition, config), directory, *this),
-      deliver_subject_(link.new_inbox()) {
-  for (std::uint16_t p = 0; p < config.nats.partitions; ++p)
-    receipt_lanes_.push_back(std::make_unique<Lane>(
-        link, broker::ingress_subject(Partition(p)), crypto::random_u64(),
-        Lane::Callbacks{
-            [this](const std::vector<Tag>& tags, StreamSeq) {
-              for (const Tag tag : tags) core_.on_receipt_durable(tag);
-            },
-            [this](const std::vector<Tag>&, const std::string& why) { this->doubt("receipt refused: " + why); }},
-        Lane::WhenFull::keep_trying));
+      deliver_subject_(link.new_inbox()),
+      parks_(link, partition, config.nats.inbox_shards,
+             {[this](const Address& to, const std::vector<Tag>& tags, StreamSeq seq, std::string_view batch) {
+                core_.on_parked(to, tags, seq, batch);
+              },
+              [this](const Address& to, const std::vector<Tag>& tags) { core_.on_park_refused(to, tags); }}) {
+  from_ = receipts.join({[this](Tag tag) { core_.on_receipt_durable(tag); },
+                         [this](const std::string& why) { this->doubt("receipt refused: " + why); }});
 }
 
 Owned::~Owned() {
+  receipts_.leave(from_);
   if (subscription_ != 0) link_.unsubscribe(subscription_);
 }
 
@@ -120,30 +119,9 @@ void Owned::kick(EdgeRef edge, ConnId conn, wire::Code code) { edges_.kick(edge,
 
 // ---- to streams ---------------------------------------------------------------------------------------------------
 
-void Owned::publish_receipt(const Envelope& receipt, Tag tag) {
-  const Partition to = partition_of(receipt.to_user, config_.nats.partitions);
-  BARID_ASSERT(receipt_lanes_[to.value]->add(receipt, tag));
-}
+void Owned::publish_receipt(const Envelope& receipt, Tag tag) { receipts_.add(from_, receipt, tag, steady_now()); }
 
-Owned::ParkLane& Owned::park_lane(const Address& to) {
-  ParkLane& park = park_lanes_[to.device];
-  if (park.lane) return park;
-  const std::uint16_t shard = broker::inbox_shard(to.device, config_.nats.inbox_shards);
-  park.lane = std::make_unique<Lane>(
-      link_, broker::inbox_subject(shard, partition_, to.user, to.device), crypto::random_u64(),
-      Lane::Callbacks{
-          [this, to](const std::vector<Tag>& tags, StreamSeq seq) { core_.on_parked(to, tags, seq); },
-          [this, to](const std::vector<Tag>& tags, const std::string&) { core_.on_park_refused(to, tags); }},
-      Lane::WhenFull::keep_trying);
-  return park;
-}
-
-void Owned::park(const Address& to, const Envelope& letter, Tag tag) {
-  ParkLane& park = park_lane(to);
-  BARID_ASSERT(park.lane->add(letter, tag));
-  if (!park.dirty) dirty_parks_.push_back(to.device);
-  park.dirty = true;
-}
+void Owned::park(const Address& to, const Envelope& letter, Tag tag) { parks_.add(to, letter, tag); }
 
 void Owned::bury(const Envelope& letter, wire::Code reason, Tag tag) {
   auto& lane = dead_lanes_[reason];
@@ -194,18 +172,37 @@ void Owned::on_inbox_reply(const Address& of, std::uint64_t read, const Message*
 }
 
 void Owned::delete_from_inbox(const Address& of, StreamSeq seq) {
-  const std::uint16_t shard = broker::inbox_shard(of.device, config_.nats.inbox_shards);
-  // Should this be lost, the letter is given again after the next takeover, and the device drops it.
-  link_.request("$JS.API.STREAM.MSG.DELETE." + broker::inbox_stream(shard),
-                fmt::format(R"({{"seq":{},"no_erase":true}})", seq.value), "",
-                [](const Message*, NatsLink::Failure) {});
+  Deletes& deletes = deletes_[of.device];
+  if (deletes.seqs.empty()) {
+    deletes.of = of;
+    deletes.since = steady_now();
+    delete_order_.push_back(of.device);
+  }
+  deletes.seqs.push_back(seq);
+}
+
+void Owned::flush_deletes(TimePoint now) {
+  while (!delete_order_.empty() && deletes_under_way_ < kDeletesUnderWay) {
+    const auto found = deletes_.find(delete_order_.front());
+    Deletes& deletes = found->second;
+    if (deletes.seqs.size() < kDeletesBurst && now < deletes.since + kDeleteHold) return;
+    const std::uint16_t shard = broker::inbox_shard(deletes.of.device, config_.nats.inbox_shards);
+    const std::string subject = "$JS.API.STREAM.MSG.DELETE." + broker::inbox_stream(shard);
+    for (auto seq = deletes.seqs.rbegin(); seq != deletes.seqs.rend(); ++seq) {
+      ++deletes_under_way_;
+      link_.request(subject, fmt::format(R"({{"seq":{},"no_erase":true}})", seq->value), "",
+                    [this, weak = std::weak_ptr(alive_)](const Message*, NatsLink::Failure) {
+                      if (!weak.expired()) --deletes_under_way_;
+                    });
+    }
+    deletes_.erase(found);
+    delete_order_.pop_front();
+  }
 }
 
 void Owned::sweep(WallMs) {
-  for (std::uint16_t i = 0; i < kShardsPerSweep; ++i) {
-    sweep_on(sweep_shard_, StreamSeq(1));
-    sweep_shard_ = static_cast<std::uint16_t>((sweep_shard_ + 1) % config_.nats.inbox_shards);
-  }
+  sweep_on(sweep_shard_, StreamSeq(1));
+  sweep_shard_ = static_cast<std::uint16_t>((sweep_shard_ + 1) % config_.nats.inbox_shards);
 }
 
 void Owned::sweep_on(std::uint16_t shard, StreamSeq from) {
@@ -227,22 +224,15 @@ void Owned::sweep_on(std::uint16_t shard, StreamSeq from) {
 
 void Owned::on_tick(TimePoint now) {
   core_.on_tick(now);
-  std::erase_if(park_lanes_, [](const auto& entry) { return !entry.second.dirty && entry.second.lane->idle(); });
+  parks_.on_tick(now);
 }
 
-void Owned::end_turn(TimePoint now, WallMs wall) {
+void Owned::end_turn(TimePoint now, WallMs wall, bool under_load) {
   if (subscription_ == 0 && start_by_ != TimePoint::max() && (now >= start_by_ || all_edges_announced())) start();
-  core_.end_turn(wall);
-  for (auto& lane : receipt_lanes_) lane->flush();
-  for (auto& [code, lane] : dead_lanes_) lane->flush();
-  std::size_t kept = 0;
-  for (const DeviceId device : dirty_parks_) {
-    ParkLane& park = park_lanes_.at(device);
-    park.lane->flush();
-    park.dirty = !park.lane->idle();  // under way: flushed again until its fate is known
-    if (park.dirty) dirty_parks_[kept++] = device;
-  }
-  dirty_parks_.resize(kept);
+  core_.end_turn(now, wall);
+  for (auto& [code, lane] : dead_lanes_) lane->flush(now);
+  parks_.flush(now, under_load);
+  flush_deletes(now);
 }
 
 }  // namespace barid::delivery

@@ -2,6 +2,7 @@
 // loop.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,15 +14,20 @@
 #include "broker/nats_link.h"
 #include "workers/delivery/core.h"
 #include "workers/delivery/edges.h"
+#include "workers/delivery/parks.h"
+#include "workers/delivery/receipt_lanes.h"
 
 namespace barid::delivery {
 
 class Owned final : public Port {
  public:
+  static constexpr std::size_t kDeletesUnderWay = 16, kDeletesBurst = 64;
+  static constexpr milliseconds kDeleteHold{50};
+  static constexpr std::size_t kKeptBytes = 96 << 20;         // copies of parked letters, all partitions together
   using Doubt = std::function<void(const std::string& why)>;  // the stream can't be trusted any more: take over anew
 
   Owned(Partition partition, Epoch epoch, const Config& config, const Directory& directory, broker::NatsLink& link,
-        Edges& edges, Doubt doubt);
+        Edges& edges, ReceiptLanes& receipts, Doubt doubt);
   ~Owned() override;
   Owned(const Owned&) = delete;
   Owned& operator=(const Owned&) = delete;
@@ -34,8 +40,8 @@ class Owned final : public Port {
   Epoch epoch() const { return epoch_; }
 
   void on_tick(TimePoint now);
-  void end_turn(TimePoint now, WallMs wall);  // receipts and parked letters leave
-  void sweep(WallMs wall);                    // looks at the heads of a few inbox streams for expired letters
+  void end_turn(TimePoint now, WallMs wall, bool under_load);  // receipts are made, parked letters leave
+  void sweep(WallMs wall);  // looks at the head of the next inbox stream for expired letters
 
  private:
   // Port
@@ -49,35 +55,41 @@ class Owned final : public Port {
   void read_inbox(const Address& of, StreamSeq from, std::uint64_t read) override;
   void delete_from_inbox(const Address& of, StreamSeq seq) override;
 
-  struct ParkLane {
-    std::unique_ptr<broker::Lane> lane;
-    bool dirty = false;
-  };
   void doubt(const std::string& why);
   bool all_edges_announced() const;
   void start();
   void on_message(const broker::Message& message);
   void on_inbox_reply(const Address& of, std::uint64_t read, const broker::Message* reply);
   void sweep_on(std::uint16_t shard, StreamSeq from);
-  ParkLane& park_lane(const Address& to);
+  void flush_deletes(TimePoint now);
 
   Partition partition_;
   Epoch epoch_;
   const Config& config_;
   broker::NatsLink& link_;
   Edges& edges_;
+  ReceiptLanes& receipts_;
+  ReceiptLanes::From from_;  // our receipts
   Doubt on_doubt_;
   bool doubted_ = false;  // from then on nothing is taken from the stream
   Core core_;
   std::string deliver_subject_;
   broker::NatsLink::Subscription subscription_ = 0;
   TimePoint start_by_ = TimePoint::max();
-  std::uint64_t next_delivery_ = 1;                           // consumer sequence that must come next
-  std::unordered_map<StreamSeq, std::string> ack_subjects_;   // of batches in hand
-  std::vector<std::unique_ptr<broker::Lane>> receipt_lanes_;  // by recipient partition
+  std::uint64_t next_delivery_ = 1;                          // consumer sequence that must come next
+  std::unordered_map<StreamSeq, std::string> ack_subjects_;  // of batches in hand
   std::map<wire::Code, std::unique_ptr<broker::Lane>> dead_lanes_;
-  std::unordered_map<DeviceId, ParkLane> park_lanes_;
-  std::vector<DeviceId> dirty_parks_;
+  Parks parks_;
+  // Deletions of what devices took out of their inboxes, in bursts of one device, latest first: so the broker need not
+  // look for the device's next one each time. Lost with us: given again after a takeover, dropped by the device.
+  struct Deletes {
+    Address of;
+    std::vector<StreamSeq> seqs;
+    TimePoint since{};
+  };
+  std::unordered_map<DeviceId, Deletes> deletes_;
+  std::deque<DeviceId> delete_order_;
+  std::size_t deletes_under_way_ = 0;
   std::uint16_t sweep_shard_ = 0;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // replies that come after our end are dropped
 };

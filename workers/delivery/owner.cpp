@@ -14,6 +14,7 @@ using namespace std::chrono_literals;
 
 namespace {
 constexpr milliseconds kTick{500};
+constexpr std::uint64_t kTicksPerSweep = 4;  // seldom: the broker keeps in memory what was read lately
 constexpr milliseconds kAnnouncementPatience{500};
 }  // namespace
 
@@ -65,6 +66,7 @@ Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
       metrics_(std::make_unique<Metrics>(observe)) {
   link_ = std::make_unique<broker::NatsLink>(loop_, config.nats, config.worker.name,
                                              [this](bool connected) { on_link_state(connected); });
+  receipts_ = std::make_unique<ReceiptLanes>(*link_, config.nats.partitions);
   bus_ = std::make_unique<broker::OwnerBus>(
       loop_, config.worker.bus_endpoint,
       [this](std::string_view edge, std::string_view bytes) { on_bus(edge, bytes); });
@@ -78,7 +80,7 @@ Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
                      std::promise<std::string> subject;
                      loop_.post([&] {
                        auto& slot = owned_[p];
-                       slot = std::make_unique<Owned>(p, e, config_, directory_, *link_, edges_,
+                       slot = std::make_unique<Owned>(p, e, config_, directory_, *link_, edges_, *receipts_,
                                                       [this, p, e](const std::string& why) { doubt(p, e, why); });
                        subject.set_value(slot->deliver_subject());
                      });
@@ -203,13 +205,15 @@ void Owner::on_link_state(bool connected) {
 }
 
 void Owner::on_tick() {
+  ++ticks_;
   for (EdgeRef ref = 0; ref < edges_.size(); ++ref)
     if (!edges_.at(ref).gone && loop_.now() - edges_.at(ref).heard > Edges::kSilenceMax) edge_gone(ref, "silent");
   edges_.heartbeat();
+  receipts_->on_tick(loop_.now());
   std::size_t sessions = 0, hands = 0, consuming = 0;
   for (auto& [partition, owned] : owned_) {
     owned->on_tick(loop_.now());
-    if (owned->consuming()) owned->sweep(wall_now());
+    if (owned->consuming() && ticks_ % kTicksPerSweep == 0) owned->sweep(wall_now());
     metrics_->add(*owned, owned->core().stats());
     sessions += owned->core().sessions();
     hands += owned->core().hands();
@@ -228,7 +232,15 @@ void Owner::end_turn() {
     if (bus_->send(routing_id, bytes) != broker::Sent::sent) edge_gone(ref, "unreachable");
   };
   edges_.flush(incarnation_, send);
-  for (auto& [partition, owned] : owned_) owned->end_turn(loop_.now(), wall);
+  std::uint64_t moved = 0;
+  for (auto& [partition, owned] : owned_) {
+    owned->end_turn(loop_.now(), wall, loop_.under_load());
+    loop_.turn_by(owned->core().receipts_due());
+    moved += owned->core().stats().letters + owned->core().stats().acknowledged;
+  }
+  loop_.moved(moved > moved_ ? moved - moved_ : 0);  // less: a partition has left
+  moved_ = moved;
+  loop_.turn_by(receipts_->flush(loop_.now()));
   edges_.flush(incarnation_, send);  // what closing an edge's sessions may have caused
   link_->flush();
   link_->expire_requests(loop_.now());

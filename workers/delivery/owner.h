@@ -46,8 +46,11 @@ class Owner {
   Edges edges_;
   std::unique_ptr<broker::NatsLink> link_;
   std::unique_ptr<broker::OwnerBus> bus_;
+  std::unique_ptr<ReceiptLanes> receipts_;
   std::map<Partition, std::unique_ptr<Owned>> owned_;  // loop thread
   std::unique_ptr<Metrics> metrics_;
+  std::uint64_t ticks_ = 0;
+  std::uint64_t moved_ = 0;  // letters and acknowledgements so far
   std::atomic<std::size_t> consuming_{0};
   std::atomic<bool> connected_{true};
   std::unique_ptr<Lease> lease_;

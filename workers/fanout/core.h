@@ -84,6 +84,9 @@ class Core {
   void on_tick(TimePoint now);                // snapshots are asked for again
   void end_turn(TimePoint now, WallMs wall);  // after the events of a turn: read receipts leave
 
+  // When end_turn() is to be called at the latest, events or not.
+  TimePoint receipts_due() const { return read_receipts_.due(); }
+
   const CoreStats& stats() const { return stats_; }
   std::size_t hands() const { return hands_.size(); }
   std::size_t groups() const { return groups_.size(); }

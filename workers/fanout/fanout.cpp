@@ -10,8 +10,7 @@ namespace barid::fanout {
 using delivery::Lease;
 
 namespace {
-// Also how long a held read receipt may wait beyond its time.
-constexpr milliseconds kTick{100};
+constexpr milliseconds kTick{250};
 }  // namespace
 
 struct Fanout::Metrics {
@@ -147,7 +146,15 @@ void Fanout::on_tick() {
 
 void Fanout::end_turn() {
   const WallMs wall = wall_now();
-  for (auto& [partition, owned] : owned_) owned->end_turn(loop_.now(), wall);
+  std::uint64_t moved = 0;
+  for (auto& [partition, owned] : owned_) {
+    owned->end_turn(loop_.now(), wall);
+    loop_.turn_by(owned->core().receipts_due());
+    const CoreStats& stats = owned->core().stats();
+    moved += stats.messages + stats.read_receipts + stats.envelopes;
+  }
+  loop_.moved(moved > moved_ ? moved - moved_ : 0);  // less: a partition has left
+  moved_ = moved;
   link_->flush();
   link_->expire_requests(loop_.now());
 }

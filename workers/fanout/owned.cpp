@@ -111,7 +111,7 @@ void Owned::ask_snapshot(GroupId group, StreamSeq before, Ask ask) {
 
 void Owned::end_turn(TimePoint now, WallMs wall) {
   core_.end_turn(now, wall);
-  for (auto& lane : lanes_) lane->flush();
+  for (auto& lane : lanes_) lane->flush(now);
 }
 
 }  // namespace barid::fanout
