@@ -1,4 +1,5 @@
 // Batches as the broker gives them back.
+#include "base/limits.h"
 #include "fuzz.h"
 #include "schemas/envelope.h"
 
