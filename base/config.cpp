@@ -6,6 +6,8 @@
 #include <set>
 #include <stdexcept>
 
+#include "base/limits.h"
+
 namespace barid {
 namespace {
 
@@ -184,7 +186,8 @@ Config load_config(const std::string& path) {
   worker.read("observe_port", config.worker.observe_port);
   worker.finish();
   for (const auto& role : config.worker.roles)
-    if (role != "delivery" && role != "directory") worker.complain("roles", "knows only delivery and directory");
+    if (role != "delivery" && role != "fanout" && role != "directory")
+      worker.complain("roles", "knows only delivery, fanout and directory");
 
   auto directory = section("directory");
   DirectoryConfig& d = config.directory;
@@ -199,7 +202,12 @@ Config load_config(const std::string& path) {
   directory.read("failures_per_address", d.failures_per_address);
   directory.read("lookups_per_day", d.lookups_per_day);
   directory.read("token_ttl_h", d.token_ttl);
+  directory.read("group_members_max", d.group_members_max);
+  directory.read("groups_per_user", d.groups_per_user);
+  directory.read("invite_failures_per_user", d.invite_failures_per_user);
   directory.finish();
+  if (d.group_members_max < 2 || d.group_members_max > limits::kGroupMembersMax)
+    directory.complain("group_members_max", "must be from 2 to 1024");
   if (d.code_sender != "log" && d.code_sender != "webhook") directory.complain("code_sender", "must be log or webhook");
   if (d.code_sender == "webhook" && (d.webhook_url.empty() || d.webhook_secret_file.empty()))
     directory.complain("webhook_url", "and webhook_secret_file are needed when code_sender is webhook");

@@ -58,7 +58,7 @@ struct EdgeConfig {
 
 struct WorkerConfig {
   std::string name = "worker-1";
-  std::vector<std::string> roles = {"delivery", "directory"};
+  std::vector<std::string> roles = {"delivery", "fanout", "directory"};
   std::string bus_endpoint = "ipc:///tmp/barid-worker-1.sock";  // ZeroMQ, ipc:// or tcp://
   std::chrono::seconds lease{3};          // a silent worker's partitions are taken over after this
   std::chrono::seconds ack_deadline{30};  // delivered to a device and not acknowledged: session closed, mail parked
@@ -76,6 +76,9 @@ struct DirectoryConfig {
   RateConfig failures_per_address{0.02, 30};  // wrong codes from one client address, whatever the number
   std::uint32_t lookups_per_day = 5'000;      // phone numbers one device may look up
   std::chrono::hours token_ttl{24 * 365};
+  std::uint16_t group_members_max = 1'024;        // at most limits::kGroupMembersMax
+  std::uint16_t groups_per_user = 1'000;          // that one may be in
+  RateConfig invite_failures_per_user{0.02, 30};  // wrong invites
 };
 
 struct MessagesConfig {

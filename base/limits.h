@@ -20,6 +20,15 @@ inline constexpr std::size_t kRangesMax = 512;                // SeqRange entrie
 inline constexpr std::size_t kLookupPhonesMax = 256;          // phone numbers in one lookup
 inline constexpr std::size_t kDevicesMax = 64;                // devices of one user in one response
 
+// groups
+inline constexpr std::size_t kGroupMembersMax = 1'024;           // a full group's Response fits one frame
+inline constexpr std::size_t kGroupEventDevicesMax = 2'048;      // devices in one GroupEvent
+inline constexpr std::size_t kGroupReceiptMembersMax = 512;      // users in one GroupReceipt
+inline constexpr std::size_t kGroupReceiptRangesMax = 2'048;     // ranges in one GroupReceipt, in all its parts
+inline constexpr std::size_t kGroupDescriptionBytesMax = 2'048;  // longer than other texts
+inline constexpr std::size_t kGroupsPageMax = 128;               // groups in one Response
+inline constexpr std::size_t kJoinRequestsMax = 256;             // of one group, waiting for an answer
+
 // a connection
 inline constexpr std::size_t kUnauthenticatedBytesMax = 8 * 1024;  // received in all before login or registration
 inline constexpr std::size_t kHttpUpgradeBytesMax = 8 * 1024;
@@ -32,6 +41,8 @@ inline constexpr std::chrono::seconds kLoginDeadline{10};  // accept to Welcome,
 
 // batches
 inline constexpr std::size_t kBatchEnvelopesMax = 2'000;
+inline constexpr std::size_t kEnvelopeRecipientsMax = 1'024;        // devices that share one envelope of a batch
+inline constexpr std::size_t kBatchLettersMax = 8'192;              // recipients of all its envelopes together
 inline constexpr std::size_t kBatchBytesMax = 900 * 1024;           // below nats-server's max_payload of 1 MiB
 inline constexpr std::size_t kOpenBatchBytesMax = 8 * 1024 * 1024;  // waiting at one edge for one partition
 

@@ -210,6 +210,20 @@ std::optional<std::string> Control::request(const std::string& subject, std::str
   return std::string(natsMsg_GetData(raw), static_cast<std::size_t>(natsMsg_GetDataLength(raw)));
 }
 
+StreamSeq Control::publish(const std::string& subject, std::string_view payload, const std::string& message_id) {
+  if (!connected()) throw Error("publish to " + subject + ": nats-server can't be reached");
+  jsPubOptions options;
+  jsPubOptions_Init(&options);
+  options.MaxWait = kCallTimeout.count();
+  options.MsgId = message_id.c_str();
+  jsPubAck* raw = nullptr;
+  check(js_Publish(&raw, impl_->js.get(), subject.c_str(), payload.data(), static_cast<int>(payload.size()), &options,
+                   nullptr),
+        "publish to " + subject);
+  const NatsPubAck ack(raw);
+  return StreamSeq(ack->Sequence);
+}
+
 std::string Control::js_api(const std::string& subject, const std::string& body) {
   auto reply = request("$JS.API." + subject, body, kCallTimeout);
   if (!reply) throw Error("JetStream does not answer " + subject);

@@ -59,6 +59,10 @@ class Control {
   // text. Throws on time-out only; an error in the reply is the caller's to read.
   std::string js_api(const std::string& subject, const std::string& body);
 
+  // Publishes to a stream and waits until it is durable there; returns its place. The same message id again, within the
+  // stream's duplicate window, is stored once. Throws also when its fate is unknown.
+  StreamSeq publish(const std::string& subject, std::string_view payload, const std::string& message_id);
+
   // Plain request/reply. nullopt: nobody answered in time.
   std::optional<std::string> request(const std::string& subject, std::string_view body,
                                      std::chrono::milliseconds timeout);

@@ -1,5 +1,6 @@
 #include "broker/lane.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/assert.h"
@@ -46,17 +47,21 @@ PubAck read_ack(const Message& reply, Lane::WhenFull when_full) {
   return {StreamSeq(), why, !for_good};
 }
 
-// Envelopes that wait for the next batch; frames are copied into one arena.
+// Envelopes that wait for the next batch; frames and recipients are copied into arenas.
 struct Open {
-  std::vector<envelope::Envelope> envelopes;                // frame views are set when the batch is encoded
-  std::vector<std::pair<std::size_t, std::size_t>> frames;  // offset and size in arena
+  struct Place {  // in the arenas
+    std::size_t frame, frame_bytes, recipient, recipients;
+  };
+  std::vector<envelope::Envelope> envelopes;  // views are set when the batch is encoded
+  std::vector<Place> places;
   std::vector<Lane::Tag> tags;
   std::string arena;
+  std::vector<envelope::Recipient> recipients;
   std::size_t taken = 0;  // of the front, already in a batch
 
   std::size_t waiting() const { return envelopes.size() - taken; }
   void clear() {
-    envelopes.clear(), frames.clear(), tags.clear(), arena.clear();
+    envelopes.clear(), places.clear(), tags.clear(), arena.clear(), recipients.clear();
     taken = 0;
   }
 };
@@ -84,16 +89,18 @@ struct Lane::Impl : std::enable_shared_from_this<Lane::Impl> {
   TimePoint started{}, repeat_at{};
 
   void start_batch() {
-    std::size_t bytes = 0, end = open.taken;
+    std::size_t bytes = 0, letters = 0, end = open.taken;
     thread_local std::vector<envelope::Envelope> envelopes;
     envelopes.clear();
     tags.clear();
     while (end < open.envelopes.size() && envelopes.size() < limits::kBatchEnvelopesMax) {
-      const auto [offset, size] = open.frames[end];
-      bytes += size + 96;  // the envelope's own words
-      if (bytes > limits::kBatchBytesMax && !envelopes.empty()) break;
+      const Open::Place& place = open.places[end];
+      bytes += place.frame_bytes + 96 + place.recipients * sizeof(envelope::Recipient);  // 96: the envelope's own words
+      letters += std::max<std::size_t>(1, place.recipients);
+      if ((bytes > limits::kBatchBytesMax || letters > limits::kBatchLettersMax) && !envelopes.empty()) break;
       envelopes.push_back(open.envelopes[end]);
-      envelopes.back().frame = std::string_view(open.arena).substr(offset, size);
+      envelopes.back().frame = std::string_view(open.arena).substr(place.frame, place.frame_bytes);
+      envelopes.back().recipients = std::span(open.recipients).subspan(place.recipient, place.recipients);
       tags.push_back(open.tags[end]);
       ++end;
     }
@@ -144,10 +151,13 @@ bool Lane::add(const envelope::Envelope& envelope, Tag tag) {
   Open& open = impl_->open;
   if (impl_->when_full == WhenFull::refuse && open.arena.size() + envelope.frame.size() > limits::kOpenBatchBytesMax)
     return false;
-  open.frames.emplace_back(open.arena.size(), envelope.frame.size());
+  BARID_ASSERT(envelope.recipients.size() <= limits::kEnvelopeRecipientsMax);
+  open.places.push_back({open.arena.size(), envelope.frame.size(), open.recipients.size(), envelope.recipients.size()});
   open.arena.append(envelope.frame);
+  open.recipients.insert(open.recipients.end(), envelope.recipients.begin(), envelope.recipients.end());
   open.envelopes.push_back(envelope);
   open.envelopes.back().frame = {};
+  open.envelopes.back().recipients = {};
   open.tags.push_back(tag);
   return true;
 }

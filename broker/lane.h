@@ -39,8 +39,9 @@ class Lane {
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
 
-  // Copies the frame. False: limits::kOpenBatchBytesMax is waiting already, nothing was added (backpressure). A lane
-  // that keeps trying always takes it: what its owner adds is bounded by the batches in the owner's hand.
+  // Copies the frame and the recipients. False: limits::kOpenBatchBytesMax is waiting already, nothing was added
+  // (backpressure). A lane that keeps trying always takes it: what its owner adds is bounded by the batches in the
+  // owner's hand.
   [[nodiscard]] bool add(const envelope::Envelope& envelope, Tag tag);
   // Publishes what is waiting, unless a batch is under way; call once a turn. A batch leaves no sooner than `interval`
   // after the last, unless it is large: the broker's price is by the batch, so under load, when other turns follow

@@ -20,6 +20,7 @@ using NatsSubscription = std::unique_ptr<natsSubscription, NatsDelete<natsSubscr
 using NatsMsg = std::unique_ptr<natsMsg, NatsDelete<natsMsg, natsMsg_Destroy>>;
 using NatsJs = std::unique_ptr<jsCtx, NatsDelete<jsCtx, jsCtx_Destroy>>;
 using NatsKv = std::unique_ptr<kvStore, NatsDelete<kvStore, kvStore_Destroy>>;
+using NatsPubAck = std::unique_ptr<jsPubAck, NatsDelete<jsPubAck, jsPubAck_Destroy>>;
 using NatsKvEntry = std::unique_ptr<kvEntry, NatsDelete<kvEntry, kvEntry_Destroy>>;
 using NatsKvWatcher = std::unique_ptr<kvWatcher, NatsDelete<kvWatcher, kvWatcher_Destroy>>;
 

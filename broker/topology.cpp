@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 
 constexpr int kStreamNotFound = 10059;
 constexpr std::chrono::seconds kWorkerTtl = 10s;
+constexpr const char* kFanoutWorker = "/fanout";
 constexpr std::chrono::hours kDeadLettersKept = 24h * 7;
 constexpr std::chrono::seconds kDuplicateWindow = 120s;  // longer than any batch is repeated
 
@@ -52,6 +53,9 @@ std::vector<json> declared_streams(const NatsConfig& nats, const MessagesConfig&
   json ingress = stream("INGRESS_0", {"ingress.*"}, nats.replicas);
   ingress["retention"] = "workqueue";
   streams.push_back(ingress);
+  json fanout = stream(kFanoutStream, {"group.*"}, nats.replicas);
+  fanout["retention"] = "workqueue";
+  streams.push_back(fanout);
   for (std::uint16_t s = 0; s < nats.inbox_shards; ++s) {
     json inbox = stream(inbox_stream(s), {fmt::format("inbox.{}.>", s)}, nats.replicas);
     // Expiry is the owner's sweep (the sender learns it); the stream's own limit is only the backstop behind
@@ -82,7 +86,6 @@ void put_if_absent(Control& control, const char* key, const std::string& value) 
 
 std::string ingress_subject(Partition p) { return fmt::format("ingress.{}", p.value); }
 std::string ingress_stream(Partition) { return "INGRESS_0"; }
-std::string consumer_name(Partition p, Epoch e) { return fmt::format("p{}-e{}", p.value, e.value); }
 std::uint16_t inbox_shard(DeviceId device, std::uint16_t shards) {
   return static_cast<std::uint16_t>(std::hash<DeviceId>{}(device) % shards);
 }
@@ -92,11 +95,34 @@ std::string inbox_subject(std::uint16_t shard, Partition p, UserId user, DeviceI
 }
 std::string inbox_subjects_of(std::uint16_t shard, Partition p) { return fmt::format("inbox.{}.{}.>", shard, p.value); }
 std::string dead_subject(std::string_view reason) { return "dead." + std::string(reason); }
-std::string owner_key(Partition p) { return fmt::format("p{}", p.value); }
+std::string fanout_subject(Partition p) { return fmt::format("group.{}", p.value); }
+
+std::string owner_key(Partition p, Stage stage) { return fmt::format("{}{}", static_cast<char>(stage), p.value); }
+bool is_owner_key(std::string_view key, Stage stage) { return key.starts_with(static_cast<char>(stage)); }
+std::string consumer_prefix(Partition p, Stage stage) { return owner_key(p, stage) + "-e"; }
+std::string consumer_name(Partition p, Epoch e, Stage stage) {
+  return consumer_prefix(p, stage) + std::to_string(e.value);
+}
+std::string source_stream(Partition p, Stage stage) {
+  return stage == Stage::delivery ? ingress_stream(p) : std::string(kFanoutStream);
+}
+std::string source_subject(Partition p, Stage stage) {
+  return stage == Stage::delivery ? ingress_subject(p) : fanout_subject(p);
+}
+
+std::string worker_key(std::string_view worker, Stage stage) {
+  return std::string(worker) + (stage == Stage::fanout ? kFanoutWorker : "");
+}
+std::optional<std::string> worker_of_key(std::string_view key, Stage stage) {
+  const bool fans_out = key.ends_with(kFanoutWorker);
+  if (fans_out != (stage == Stage::fanout)) return std::nullopt;
+  if (fans_out) key.remove_suffix(std::string_view(kFanoutWorker).size());
+  return std::string(key);
+}
 
 Partition partition_of_owner_key(std::string_view key) {
   std::uint16_t value = 0;
-  if (key.size() < 2 || key[0] != 'p' ||
+  if (key.size() < 2 || (!is_owner_key(key, Stage::delivery) && !is_owner_key(key, Stage::fanout)) ||
       std::from_chars(key.data() + 1, key.data() + key.size(), value).ptr != key.data() + key.size())
     throw Error("not an owner key: " + std::string(key));
   return Partition(value);

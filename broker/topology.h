@@ -2,7 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "base/config.h"
 #include "base/id.h"
@@ -12,15 +15,16 @@ namespace barid::broker {
 class Control;
 
 // Subjects and streams.
-std::string ingress_subject(Partition partition);             // ingress.3
-std::string ingress_stream(Partition partition);              // INGRESS_0
-std::string consumer_name(Partition partition, Epoch epoch);  // p3-e17
+std::string ingress_subject(Partition partition);  // ingress.3
+std::string ingress_stream(Partition partition);   // INGRESS_0
 std::uint16_t inbox_shard(DeviceId device, std::uint16_t shards);
 std::string inbox_stream(std::uint16_t shard);  // INBOX_07
 std::string inbox_subject(std::uint16_t shard, Partition partition, UserId user, DeviceId device);
 std::string inbox_subjects_of(std::uint16_t shard,
                               Partition partition);  // inbox.7.3.> : for the expiry sweep
 std::string dead_subject(std::string_view reason);   // dead.expired
+std::string fanout_subject(Partition partition);     // group.3
+inline constexpr const char* kFanoutStream = "FANOUT";
 
 // KV buckets and keys.
 inline constexpr const char* kOwnersBucket = "barid-owners";
@@ -32,8 +36,19 @@ inline constexpr const char* kMetaPartitions = "partitions";
 inline constexpr const char* kMetaIncarnation = "incarnation";     // hex, random at first apply
 inline constexpr const char* kMetaDirectoryKey = "directory-key";  // hex, Ed25519 public key
 inline constexpr const char* kMetaAddressKey = "address-key";      // hex, SipHash key
-std::string owner_key(Partition partition);                        // p3
-Partition partition_of_owner_key(std::string_view key);
+
+// What is owned by one worker at a time, by lease: a partition of users, or one of groups.
+enum class Stage : char { delivery = 'p', fanout = 'g' };
+std::string owner_key(Partition partition, Stage stage = Stage::delivery);                   // p3, g3
+bool is_owner_key(std::string_view key, Stage stage);                                        // anything, of that stage
+Partition partition_of_owner_key(std::string_view key);                                      // of either stage
+std::string consumer_prefix(Partition partition, Stage stage);                               // g3-e
+std::string consumer_name(Partition partition, Epoch epoch, Stage stage = Stage::delivery);  // p3-e17
+std::string source_stream(Partition partition, Stage stage);                                 // what its owner consumes
+std::string source_subject(Partition partition, Stage stage);
+std::string worker_key(std::string_view worker, Stage stage);  // worker-1, worker-1/fanout
+// nullopt: the key is of a worker of another stage.
+std::optional<std::string> worker_of_key(std::string_view key, Stage stage);
 
 // Creates what is missing and leaves the rest; throws if what exists contradicts the configuration (other
 // partition count, other retention). Idempotent; prints nothing. Returns the names created.

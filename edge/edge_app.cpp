@@ -158,7 +158,7 @@ void EdgeApp::watch() {
 }
 
 void EdgeApp::on_owner(const broker::KvEntry& entry) {
-  if (entry.key.empty()) return;
+  if (entry.key.empty() || broker::is_owner_key(entry.key, broker::Stage::fanout)) return;
   Partition partition;
   try {
     partition = broker::partition_of_owner_key(entry.key);

@@ -39,8 +39,9 @@ Reactor::Reactor(const ReactorParts& parts, int number, std::vector<int> listene
   bus_ = std::make_unique<broker::EdgeBus>(*engine_, name + "/" + hex_id(incarnation.value),
                                            [this](std::string_view bytes) { from_owner(bytes); });
   owners_ = std::make_unique<Owners>(*bus_, incarnation, parts.meta.partitions);
-  lanes_.resize(parts.meta.partitions);
+  lanes_.resize(std::size_t{2} * parts.meta.partitions);
   for (std::size_t p = 0; p < lanes_.size(); ++p) {
+    const Partition partition(static_cast<std::uint16_t>(p % parts.meta.partitions));
     broker::Lane::Callbacks callbacks;
     callbacks.on_durable = [this, p](const std::vector<broker::Lane::Tag>& tags, StreamSeq) {
       on_durable(p, tags.size());
@@ -48,9 +49,9 @@ Reactor::Reactor(const ReactorParts& parts, int number, std::vector<int> listene
     callbacks.on_refused = [this, p](const std::vector<broker::Lane::Tag>& tags, const std::string&) {
       on_refused(p, tags.size());
     };
-    lanes_[p].lane =
-        std::make_unique<broker::Lane>(*link_, broker::ingress_subject(Partition(static_cast<std::uint16_t>(p))),
-                                       crypto::random_u64(), std::move(callbacks));
+    lanes_[p].lane = std::make_unique<broker::Lane>(
+        *link_, p < parts.meta.partitions ? broker::ingress_subject(partition) : broker::fanout_subject(partition),
+        crypto::random_u64(), std::move(callbacks));
   }
   engine_->every(Wheel::kTick, [this] { every_tick(); });
   engine_->at_turn_end([this] { end_turn(); });

@@ -150,7 +150,7 @@ class Reactor final : SocketHandler {
   std::unique_ptr<broker::NatsLink> link_;
   std::unique_ptr<broker::EdgeBus> bus_;
   std::unique_ptr<Owners> owners_;
-  std::vector<LaneState> lanes_;
+  std::vector<LaneState> lanes_;  // of the partitions of users, then of those of groups
   Rules rules_;
   LoginVerifier verifier_;
   WebSocketCodec websocket_;

@@ -77,7 +77,8 @@ void Reactor::keep_bucket(const Online& online) {
 // ---- sends
 
 void Reactor::enqueue(Connection& c) {
-  LaneState& lane = lanes_[effects_.partition.value];
+  const bool to_group = effects_.envelope.group.value != 0;
+  LaneState& lane = lanes_[effects_.partition.value + (to_group ? std::size_t{parts_.meta.partitions} : 0U)];
   Online& online = *c.session.online();
   const std::uint64_t seq = effects_.envelope.seq;
   effects_.envelope.frame = effects_.frame;
@@ -89,7 +90,8 @@ void Reactor::enqueue(Connection& c) {
   lane.senders.push_back({c.id, seq});
   note_enqueued(online);
   if (spdlog::should_log(spdlog::level::trace))
-    spdlog::trace("{} taken for partition {}", trace_id(effects_.envelope.id()), effects_.partition.value);
+    spdlog::trace("{} taken for {} {}", trace_id(effects_.envelope.id()), to_group ? "group partition" : "partition",
+                  effects_.partition.value);
 }
 
 void Reactor::on_durable(std::size_t lane, std::size_t count) {

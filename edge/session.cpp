@@ -99,6 +99,13 @@ bool admit_seq(const Step& s, Online& online, std::uint64_t seq) {
   return true;
 }
 
+bool to_group(const wire::Send& send) {
+  return send.kind == wire::SendKind::group || send.kind == wire::SendKind::group_read;
+}
+bool is_read(const wire::Send& send) {
+  return send.kind == wire::SendKind::read || send.kind == wire::SendKind::group_read;
+}
+
 struct Objection {
   Code code = Code::none;
   std::string_view text;
@@ -109,38 +116,54 @@ Objection permanent_objection(const Rules& rules, const wire::Send& send) {
     return {Code::unknown_recipient, "not an address that the directory gave out"};
   if (rules.revoked.contains(send.to.device))
     return {Code::recipient_gone, "the recipient's device is no longer registered"};
-  if (send.kind == wire::SendKind::message && (send.content.empty() || !send.ranges.empty()))
+  if (to_group(send) != (send.to.device == DeviceId()))
+    return {Code::invalid_argument, "the address of a group has device 0, and no other address has"};
+  if (!is_read(send) && (send.content.empty() || !send.ranges.empty()))
     return {Code::invalid_argument, "a message has content and no ranges"};
-  if (send.kind == wire::SendKind::read && (send.ranges.empty() || !send.content.empty()))
+  if (is_read(send) && (send.ranges.empty() || !send.content.empty()))
     return {Code::invalid_argument, "a read notice has ranges and no content"};
+  if ((send.kind == wire::SendKind::group_read) != (send.author != DeviceId()))
+    return {Code::invalid_argument, "a read notice to a group names the author's device, and nothing else does"};
   return {};
 }
 
-// The frame that the recipient gets is made here, once, and only copied from here on.
+// The frame that the recipients get is made here, once, and only copied from here on.
+void append_frame(std::string& out, const Online& online, wire::Send& send, std::int64_t accepted_ms) {
+  const GroupId group(to_group(send) ? send.to.user.value : 0);
+  switch (send.kind) {
+    case wire::SendKind::message:
+    case wire::SendKind::group:
+      return wire::append(out, wire::Deliver{online.user, online.device, send.seq, send.sent_at_ms, accepted_ms,
+                                             std::move(send.content), group});
+    case wire::SendKind::read:
+      return wire::append(out, wire::Receipt{wire::ReceiptKind::read, online.user, online.device,
+                                             std::move(send.ranges), accepted_ms, Code::none});
+    case wire::SendKind::group_read:
+      return wire::append(
+          out,
+          wire::GroupReceipt{group, wire::ReceiptKind::read, accepted_ms, {{{online.user}, std::move(send.ranges)}}});
+  }
+}
+
+// To a group: its members are not known here. A read notice for one of them names the device that wrote what was read.
 void fill_envelope(const Step& s, const Online& online, wire::Send& send) {
   Effects& e = s.effects;
   const std::int64_t accepted_ms = s.rules.wall.value;
   const std::int64_t ttl_s =
       send.ttl_s == 0 ? s.rules.message_ttl.count() : std::min<std::int64_t>(send.ttl_s, s.rules.message_ttl.count());
   e.frame.clear();
-  const bool read = send.kind == wire::SendKind::read;
-  if (read) {
-    wire::append(e.frame, wire::Receipt{wire::ReceiptKind::read, online.user, online.device, std::move(send.ranges),
-                                        accepted_ms, Code::none});
-  } else {
-    wire::append(e.frame, wire::Deliver{online.user, online.device, send.seq, send.sent_at_ms, accepted_ms,
-                                        std::move(send.content)});
-  }
+  append_frame(e.frame, online, send, accepted_ms);
   e.envelope = {online.user,
                 online.device,
                 send.seq,
                 send.to.user,
-                send.to.device,
+                send.kind == wire::SendKind::group_read ? send.author : send.to.device,
                 WallMs{accepted_ms},
                 WallMs{accepted_ms + ttl_s * 1000},
-                read ? envelope::Kind::receipt : envelope::Kind::message,
+                is_read(send) ? envelope::Kind::receipt : envelope::Kind::message,
                 0,
-                e.frame};
+                e.frame,
+                GroupId(to_group(send) ? send.to.user.value : 0)};
   e.partition = partition_of(send.to.user, s.rules.partitions);
   e.enqueue = true;
 }
@@ -184,7 +207,8 @@ template <class State, class Frame>
 requires std::is_same_v<Frame, wire::Challenge> || std::is_same_v<Frame, wire::Welcome> ||
     std::is_same_v<Frame, wire::Accepted> || std::is_same_v<Frame, wire::Refused> ||
     std::is_same_v<Frame, wire::Deliver> || std::is_same_v<Frame, wire::Receipt> ||
-    std::is_same_v<Frame, wire::Error> || std::is_same_v<Frame, wire::Response>
+    std::is_same_v<Frame, wire::Error> || std::is_same_v<Frame, wire::Response> ||
+    std::is_same_v<Frame, wire::GroupReceipt> || std::is_same_v<Frame, wire::GroupEvent>
 void step_in(const Step& s, State&, Frame&) { s.violation("only the server sends this frame"); }
 
 // A frame that could not be decoded: some cost only themselves, once logged in.

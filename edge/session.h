@@ -83,7 +83,7 @@ struct Effects {
   std::optional<wire::Request> request;
   bool enqueue =
       false;  // `envelope` (its frame is `frame`) into the lane of `partition`; then note_enqueued() or refuse_send()
-  Partition partition;
+  Partition partition;  // of users; when envelope.group is not 0: of groups
   envelope::Envelope envelope;
   std::string frame;
   wire::Code refused = wire::Code::none;  // the last refusal of this step, for the metrics

@@ -10,7 +10,7 @@
 
 namespace barid::edge {
 
-inline constexpr std::size_t kCodes = static_cast<std::size_t>(wire::Code::undeliverable) + 1;
+inline constexpr std::size_t kCodes = static_cast<std::size_t>(wire::kLastCode) + 1;
 
 enum class Count : std::uint8_t {
   connects_tcp,

@@ -33,5 +33,13 @@ struct Kick { partition @0 :UInt16; epoch @1 :UInt64; conn @2 :UInt64; code @3 :
 # edge → directory: NATS request on `directory.call`; the reply is one wire.Response (unpacked).
 struct DirectoryCall { user @0 :UInt64; device @1 :UInt64; address @2 :Text; request @3 :Wire.Request; }
 
+# fan-out → directory: NATS request on `directory.group`; the reply is one GroupSnapshot.
+struct GroupSnapshotCall { group @0 :UInt64; beforeSeq @1 :UInt64; }
+struct GroupSnapshot {
+  found @0 :Bool; unavailable @1 :Bool; version @2 :UInt64; onlyAdminsSend @3 :Bool;
+  members @4 :List(SnapshotMember);
+}
+struct SnapshotMember { user @0 :UInt64; role @1 :Wire.GroupRole; devices @2 :List(UInt64); }
+
 # What a device presents at login; `token` on the wire is a signed blob, see schemas/token.h.
 struct Token { user @0 :UInt64; device @1 :UInt64; deviceKey @2 :Data; issuedAtS @3 :Int64; expiresAtS @4 :Int64; }

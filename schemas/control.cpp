@@ -139,7 +139,7 @@ Errc const* decode_to_edge(std::string_view bytes, ToEdge& out) {
           {Partition(d.getPartition()), Epoch(d.getEpoch()), ConnId(d.getConn()), codec::view(d.getFrame())});
     for (auto k : r.getKicks())
       out.kicks.push_back({Partition(k.getPartition()), Epoch(k.getEpoch()), ConnId(k.getConn()),
-                           k.getCode() <= static_cast<std::uint16_t>(wire::Code::undeliverable)
+                           k.getCode() <= static_cast<std::uint16_t>(wire::kLastCode)
                                ? static_cast<wire::Code>(k.getCode())
                                : wire::Code::unavailable});
     return nullptr;
@@ -184,6 +184,65 @@ Result<wire::Response, Errc> decode_response(std::string_view bytes) {
     capnp::FlatArrayMessageReader reader(codec::aligned(bytes), codec::bounded());
     return wire::read_response(reader.getRoot<wire::schema::Response>());
   } catch (...) {
+    return fail(Errc::malformed);
+  }
+}
+
+std::string encode(const GroupSnapshotCall& call) {
+  capnp::MallocMessageBuilder message;
+  auto b = message.initRoot<schema::GroupSnapshotCall>();
+  b.setGroup(call.group.value);
+  b.setBeforeSeq(call.before_seq.value);
+  std::string out;
+  write_flat(out, message);
+  return out;
+}
+
+Result<GroupSnapshotCall, Errc> decode_group_snapshot_call(std::string_view bytes) {
+  try {
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options(bytes));
+    auto r = reader.getRoot<schema::GroupSnapshotCall>();
+    return GroupSnapshotCall{GroupId(r.getGroup()), StreamSeq(r.getBeforeSeq())};
+  } catch (const kj::Exception&) {
+    return fail(Errc::malformed);
+  }
+}
+
+std::string encode(const GroupSnapshot& snapshot) {
+  capnp::MallocMessageBuilder message;
+  auto b = message.initRoot<schema::GroupSnapshot>();
+  b.setFound(snapshot.found);
+  b.setUnavailable(snapshot.unavailable);
+  b.setVersion(snapshot.version);
+  b.setOnlyAdminsSend(snapshot.only_admins_send);
+  auto members = b.initMembers(static_cast<unsigned>(snapshot.members.size()));
+  for (unsigned i = 0; i < snapshot.members.size(); ++i) {
+    const SnapshotMember& member = snapshot.members[i];
+    members[i].setUser(member.user.value);
+    members[i].setRole(static_cast<wire::schema::GroupRole>(member.role));
+    auto devices = members[i].initDevices(static_cast<unsigned>(member.devices.size()));
+    for (unsigned j = 0; j < member.devices.size(); ++j) devices.set(j, member.devices[j].value);
+  }
+  std::string out;
+  write_flat(out, message);
+  return out;
+}
+
+Result<GroupSnapshot, Errc> decode_group_snapshot(std::string_view bytes) {
+  try {
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options(bytes));
+    auto r = reader.getRoot<schema::GroupSnapshot>();
+    GroupSnapshot snapshot{r.getFound(), r.getUnavailable(), r.getVersion(), r.getOnlyAdminsSend(), {}};
+    KJ_REQUIRE(r.getMembers().size() <= limits::kGroupMembersMax, "too many members");
+    snapshot.members.reserve(r.getMembers().size());
+    for (auto m : r.getMembers()) {
+      SnapshotMember member{UserId(m.getUser()), wire::read_enum(m.getRole(), wire::GroupRole::owner), {}};
+      KJ_REQUIRE(m.getDevices().size() <= limits::kDevicesMax, "too many devices");
+      for (const std::uint64_t device : m.getDevices()) member.devices.emplace_back(device);
+      snapshot.members.push_back(std::move(member));
+    }
+    return snapshot;
+  } catch (...) {  // kj::Exception, or the wire's refusal
     return fail(Errc::malformed);
   }
 }

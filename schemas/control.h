@@ -96,4 +96,28 @@ Result<DirectoryCall, Errc> decode_directory_call(std::string_view bytes);
 std::string encode(const wire::Response& response);
 Result<wire::Response, Errc> decode_response(std::string_view bytes);
 
+// fan-out → directory pool: request on subject kGroupSubject, queue group kDirectoryQueue; reply: one GroupSnapshot.
+inline constexpr const char* kGroupSubject = "directory.group";
+struct GroupSnapshotCall {
+  GroupId group;
+  StreamSeq before_seq;  // of the stream FANOUT: the members before that place; 0: as of now
+};
+struct SnapshotMember {
+  UserId user;
+  wire::GroupRole role = wire::GroupRole::member;
+  std::vector<DeviceId> devices;  // as they are now
+  bool operator==(const SnapshotMember&) const = default;
+};
+struct GroupSnapshot {
+  bool found = false;        // false: there is no such group, or it was not yet, or is no more, at that place
+  bool unavailable = false;  // ask again
+  std::uint64_t version = 0;
+  bool only_admins_send = false;
+  std::vector<SnapshotMember> members;
+};
+std::string encode(const GroupSnapshotCall& call);
+Result<GroupSnapshotCall, Errc> decode_group_snapshot_call(std::string_view bytes);
+std::string encode(const GroupSnapshot& snapshot);
+Result<GroupSnapshot, Errc> decode_group_snapshot(std::string_view bytes);
+
 }  // namespace barid::control

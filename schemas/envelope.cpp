@@ -2,6 +2,8 @@
 
 #include <kj/exception.h>
 
+#include <algorithm>
+
 #include "schemas/codec.h"
 #include "schemas/envelope.capnp.h"
 
@@ -19,21 +21,40 @@ void fill(schema::Envelope::Builder b, const Envelope& e) {
   b.setKind(static_cast<std::uint8_t>(e.kind));
   b.setAttempts(e.attempts);
   b.setFrame(codec::as_data(e.frame));
+  b.setGroup(e.group.value);
+  if (e.recipients.empty()) return;
+  auto recipients = b.initRecipients(static_cast<unsigned>(e.recipients.size()));
+  for (unsigned i = 0; i < recipients.size(); ++i) {
+    recipients[i].setUser(e.recipients[i].user.value);
+    recipients[i].setDevice(e.recipients[i].device.value);
+  }
+}
+
+Kind kind_of(std::uint8_t raw) {
+  const auto kind = static_cast<Kind>(raw);
+  return kind == Kind::message || kind == Kind::event ? kind : Kind::receipt;
 }
 
 Envelope read(schema::Envelope::Reader r) {
-  Envelope e{UserId(r.getFromUser()),
-             DeviceId(r.getFromDevice()),
-             r.getSeq(),
-             UserId(r.getToUser()),
-             DeviceId(r.getToDevice()),
-             WallMs{r.getAcceptedAtMs()},
-             WallMs{r.getExpiresAtMs()},
-             r.getKind() == 0 ? Kind::message : Kind::receipt,
-             r.getAttempts(),
-             codec::view(r.getFrame())};
+  Envelope e{UserId(r.getFromUser()),    DeviceId(r.getFromDevice()), r.getSeq(),
+             UserId(r.getToUser()),      DeviceId(r.getToDevice()),   WallMs{r.getAcceptedAtMs()},
+             WallMs{r.getExpiresAtMs()}, kind_of(r.getKind()),        r.getAttempts(),
+             codec::view(r.getFrame()),  GroupId(r.getGroup())};
   KJ_REQUIRE(e.frame.size() >= limits::kFrameHeaderBytes, "envelope without a frame");
   return e;
+}
+
+// One envelope for each recipient, over one frame.
+void read_into(std::vector<Envelope>& out, schema::Envelope::Reader r) {
+  const auto recipients = r.getRecipients();
+  KJ_REQUIRE(recipients.size() <= limits::kEnvelopeRecipientsMax, "too many recipients");
+  KJ_REQUIRE(out.size() + std::max(1U, recipients.size()) <= limits::kBatchLettersMax, "too many letters");
+  out.push_back(read(r));
+  for (unsigned i = 0; i < recipients.size(); ++i) {
+    if (i != 0) out.push_back(out.back());
+    out.back().to_user = UserId(recipients[i].getUser());
+    out.back().to_device = DeviceId(recipients[i].getDevice());
+  }
 }
 
 capnp::ReaderOptions batch_options() {
@@ -47,9 +68,9 @@ capnp::ReaderOptions batch_options() {
 
 void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number,
                   const std::vector<Envelope>& envelopes) {
-  // One segment of exactly the right size: list tag and elements, frames, root and a little air.
+  // One segment of exactly the right size: list tag and elements, frames, recipients, root and a little air.
   std::size_t words = 16;
-  for (const Envelope& e : envelopes) words += 16 + e.frame.size() / 8;
+  for (const Envelope& e : envelopes) words += 16 + e.frame.size() / 8 + 2 * e.recipients.size();
   thread_local kj::Array<capnp::word> scratch;
   if (scratch.size() < words) {
     scratch = kj::heapArray<capnp::word>(words);
@@ -88,7 +109,7 @@ Result<Batch, Batch::Errc> Batch::decode(std::string_view bytes) {
     auto list = root.getEnvelopes();
     KJ_REQUIRE(list.size() <= limits::kBatchEnvelopesMax, "too many envelopes");
     batch.envelopes_.reserve(list.size());
-    for (auto envelope : list) batch.envelopes_.push_back(read(envelope));
+    for (auto envelope : list) read_into(batch.envelopes_, envelope);
   } catch (const kj::Exception&) {
     return fail(Errc::malformed);
   }

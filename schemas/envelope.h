@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,9 +15,15 @@
 
 namespace barid::envelope {
 
-enum class Kind : std::uint8_t { message = 0, receipt = 1 };
+enum class Kind : std::uint8_t { message = 0, receipt = 1, event = 2 };
 
-// A view: `frame` points into the batch that it came from, or into whatever the producer keeps.
+struct Recipient {
+  UserId user;
+  DeviceId device;
+  bool operator==(const Recipient&) const = default;
+};
+
+// A view: `frame` and `recipients` point into the batch that it came from, or into whatever the producer keeps.
 struct Envelope {
   UserId from_user;
   DeviceId from_device;
@@ -27,11 +34,16 @@ struct Envelope {
   Kind kind = Kind::message;
   std::uint8_t attempts = 0;  // sessions that were given it and did not acknowledge it
   std::string_view frame;     // complete client frame, header included
+  GroupId group{};            // 0: one to one
+  // Not empty: the envelope is for these, and to_user and to_device mean nothing. Only where a batch is made: a decoded
+  // batch shows one envelope for each recipient, all over the same frame.
+  std::span<const Recipient> recipients{};
 
   MessageId id() const { return {from_device, seq}; }
 };
 
-// Appends nothing else: `out` is replaced. Origin and number name the batch in traces.
+// Appends nothing else: `out` is replaced. Origin and number name the batch in traces. What limits::kBatchEnvelopesMax,
+// kBatchLettersMax and kEnvelopeRecipientsMax forbid is written, and refused by whoever reads it.
 void encode_batch(std::string& out, std::uint64_t origin, std::uint64_t number, const std::vector<Envelope>& envelopes);
 
 // A decoded batch owns its bytes; its envelopes stay valid as long as it lives, wherever it is moved.

@@ -20,6 +20,8 @@ enum Code {
   notAllowed @31; quotaExceeded @32; invalidArgument @33;
   # why a message failed
   expired @34; recipientGone @35; undeliverable @36;
+  # groups: refuse one thing, or say why a message failed
+  notMember @37; groupFull @38; versionConflict @39;
 }
 
 struct Challenge { nonce @0 :Data; serverTimeMs @1 :Int64; protocolMin @2 :UInt8; protocolMax @3 :UInt8; edge @4 :Text; }
@@ -30,10 +32,11 @@ struct Welcome {
   incarnation @9 :UInt64;
 }
 
-enum SendKind { message @0; read @1; }
+enum SendKind { message @0; read @1; group @2; groupRead @3; }
 struct Send {
   seq @0 :UInt64; to @1 :Address; kind @2 :SendKind; sentAtMs @3 :Int64; ttlS @4 :UInt32; content @5 :Data;
   ranges @6 :List(Range);
+  author @7 :UInt64;  # kind groupRead: the device whose messages were read
 }
 struct Accepted { ranges @0 :List(Range); }
 struct Refused { seq @0 :UInt64; code @1 :Code; retryAfterMs @2 :UInt32; text @3 :Text; }
@@ -41,6 +44,7 @@ struct Refused { seq @0 :UInt64; code @1 :Code; retryAfterMs @2 :UInt32; text @3
 struct Deliver {
   fromUser @0 :UInt64; fromDevice @1 :UInt64; seq @2 :UInt64; sentAtMs @3 :Int64; acceptedAtMs @4 :Int64;
   content @5 :Data;
+  group @6 :UInt64;  # 0: one to one
 }
 enum ReceiptKind { delivered @0; read @1; failed @2; }
 struct Receipt {
@@ -65,6 +69,19 @@ struct Request {
     listDevices @7 :Void;
     revokeDevice @8 :DeviceRef;
     devicesOf @9 :UserRef;
+    createGroup @10 :CreateGroup;
+    editGroup @11 :EditGroup;
+    addMembers @12 :GroupUsers;
+    removeMembers @13 :GroupUsers;
+    setRole @14 :SetRole;
+    leaveGroup @15 :LeaveGroup;
+    deleteGroup @16 :GroupRef;
+    groupInfo @17 :GroupRef;
+    listGroups @18 :ListGroups;
+    groupInvite @19 :GroupInvite;
+    joinByInvite @20 :JoinByInvite;
+    listJoinRequests @21 :GroupRef;
+    answerJoinRequest @22 :AnswerJoinRequest;
   }
 }
 struct RequestCode { phone @0 :Text; }
@@ -83,9 +100,71 @@ struct Response {
     done @5 :Void;
     users @6 :List(UInt64);
     devices @7 :List(DeviceInfo);
+    group @8 :Group;
+    groups @9 :GroupList;
+    invite @10 :Invite;
+    joinRequests @11 :JoinRequestList;
+    groupChanged @12 :GroupChanged;
   }
 }
 struct CodeSent { expiresInS @0 :UInt32; resendInS @1 :UInt32; }
 struct Registered { user @0 :UInt64; device @1 :UInt64; token @2 :Data; phone @3 :Text; }
 struct Contact { phone @0 :Text; user @1 :UInt64; devices @2 :List(Address); }
 struct DeviceInfo { device @0 :UInt64; name @1 :Text; createdAtMs @2 :Int64; current @3 :Bool; }
+
+# ---- groups
+
+enum GroupRole { none @0; member @1; admin @2; owner @3; }
+struct GroupSettings {
+  onlyAdminsSend @0 :Bool;  # an announcement group
+  onlyAdminsEdit @1 :Bool;  # name, description, picture
+  joinApproval @2 :Bool;    # who comes by the invite link waits for an admin
+}
+struct GroupMember { user @0 :UInt64; role @1 :GroupRole; }
+
+struct GroupReceipt { group @0 :UInt64; kind @1 :ReceiptKind; atMs @2 :Int64; parts @3 :List(GroupReceiptPart); }
+# All of `users` received or read all of `ranges`: numbers of the device that gets the receipt.
+struct GroupReceiptPart { users @0 :List(UInt64); ranges @1 :List(Range); }
+
+enum GroupEventKind {
+  created @0; edited @1; membersAdded @2; membersRemoved @3; memberLeft @4; roleChanged @5; deleted @6;
+  inviteChanged @7; joinRequested @8; devicesChanged @9;
+}
+struct GroupEvent {
+  group @0 :UInt64; version @1 :UInt64; kind @2 :GroupEventKind; role @3 :GroupRole; actor @4 :UInt64;
+  atMs @5 :Int64; users @6 :List(UInt64);
+  devices @7 :List(GroupDevice);  # all devices of `users`: created, membersAdded, devicesChanged
+  devicesLeftOut @8 :Bool;        # there are too many to list
+  name @9 :Text; description @10 :Text; picture @11 :Text; settings @12 :GroupSettings;
+}
+struct GroupDevice { user @0 :UInt64; device @1 :UInt64; }
+
+struct CreateGroup {
+  key @0 :UInt64;  # random; the same key again gives the same group
+  name @1 :Text; description @2 :Text; picture @3 :Text; settings @4 :GroupSettings; members @5 :List(UInt64);
+}
+struct EditGroup {
+  group @0 :UInt64; expectedVersion @1 :UInt64;
+  setName @2 :Bool; setDescription @3 :Bool; setPicture @4 :Bool; setSettings @5 :Bool;
+  name @6 :Text; description @7 :Text; picture @8 :Text; settings @9 :GroupSettings;
+}
+struct GroupUsers { group @0 :UInt64; users @1 :List(UInt64); }
+struct SetRole { group @0 :UInt64; user @1 :UInt64; role @2 :GroupRole; }
+struct LeaveGroup { group @0 :UInt64; successor @1 :UInt64; }
+struct GroupRef { group @0 :UInt64; }
+struct ListGroups { after @0 :UInt64; }
+enum InviteAction { show @0; create @1; revoke @2; }
+struct GroupInvite { group @0 :UInt64; action @1 :InviteAction; }
+struct JoinByInvite { token @0 :Text; }
+struct AnswerJoinRequest { group @0 :UInt64; user @1 :UInt64; accept @2 :Bool; }
+
+struct Group {
+  address @0 :Address; version @1 :UInt64; createdAtMs @2 :Int64; createdBy @3 :UInt64;
+  name @4 :Text; description @5 :Text; picture @6 :Text; settings @7 :GroupSettings; members @8 :List(GroupMember);
+}
+struct GroupShort { address @0 :Address; version @1 :UInt64; name @2 :Text; role @3 :GroupRole; members @4 :UInt32; }
+struct GroupList { groups @0 :List(GroupShort); more @1 :Bool; }
+struct Invite { token @0 :Text; createdAtMs @1 :Int64; createdBy @2 :UInt64; }
+struct JoinRequest { user @0 :UInt64; atMs @1 :Int64; }
+struct JoinRequestList { group @0 :UInt64; requests @1 :List(JoinRequest); }
+struct GroupChanged { group @0 :UInt64; version @1 :UInt64; skipped @2 :List(UInt64); }

@@ -5,6 +5,7 @@
 #include "base/utf8.h"
 #include "schemas/codec.h"
 #include "schemas/wire.capnp.h"
+#include "schemas/wire_read.h"
 #include "schemas/wire_request.h"
 
 namespace barid::wire {
@@ -13,11 +14,6 @@ namespace {
 using codec::as_data;
 using codec::text;
 using codec::view;
-
-// Thrown inside decode only: a message that Cap'n Proto can read and the protocol refuses.
-struct Refuse {
-  Code code;
-};
 
 void append_packed(std::string& out, FrameType type, capnp::MessageBuilder& message) {
   const std::size_t start = out.size();
@@ -39,31 +35,7 @@ void append_frame(std::string& out, FrameType type, Fill&& fill) {
   append_packed(out, type, message);
 }
 
-template <class ListBuilder>
-void fill_ranges(ListBuilder list, const std::vector<SeqRange>& ranges) {
-  for (unsigned i = 0; i < ranges.size(); ++i) {
-    list[i].setFirst(ranges[i].first);
-    list[i].setCount(ranges[i].count);
-  }
-}
-
-std::vector<SeqRange> read_ranges(capnp::List<schema::Range>::Reader list) {
-  if (list.size() > limits::kRangesMax) throw Refuse{Code::malformed};
-  std::vector<SeqRange> ranges;
-  ranges.reserve(list.size());
-  for (auto range : list) {
-    if (range.getCount() == 0 || range.getFirst() == 0 || range.getFirst() + range.getCount() < range.getFirst())
-      throw Refuse{Code::malformed};
-    ranges.push_back({range.getFirst(), range.getCount()});
-  }
-  return ranges;
-}
-
-std::string read_text(capnp::Text::Reader reader) {
-  if (reader.size() > limits::kTextBytesMax) throw Refuse{Code::malformed};
-  if (!is_valid_utf8(view(reader))) throw Refuse{Code::invalid_text};
-  return std::string(view(reader));
-}
+std::string read_text(capnp::Text::Reader reader) { return read_short_text(reader); }
 
 std::string read_content(capnp::Data::Reader reader) {
   if (reader.size() > limits::kContentBytesMax) throw Refuse{Code::content_too_large};
@@ -72,13 +44,7 @@ std::string read_content(capnp::Data::Reader reader) {
 
 Code read_code(schema::Code code) {
   const auto raw = static_cast<std::uint16_t>(code);
-  return raw <= static_cast<std::uint16_t>(Code::undeliverable) ? static_cast<Code>(raw) : Code::unavailable;
-}
-
-template <class Struct, class Enum>
-Enum read_enum(Struct raw, Enum last) {
-  if (static_cast<std::uint16_t>(raw) > static_cast<std::uint16_t>(last)) throw Refuse{Code::malformed};
-  return static_cast<Enum>(raw);
+  return raw <= static_cast<std::uint16_t>(kLastCode) ? static_cast<Code>(raw) : Code::unavailable;
 }
 
 template <class Root, class Read>
@@ -118,11 +84,12 @@ Frame decode_or_throw(const RawFrame& raw) {
         Send s;
         s.seq = r.getSeq();
         s.to = {UserId(r.getTo().getUser()), DeviceId(r.getTo().getDevice()), r.getTo().getTag()};
-        s.kind = read_enum(r.getKind(), SendKind::read);
+        s.kind = read_enum(r.getKind(), SendKind::group_read);
         s.sent_at_ms = r.getSentAtMs();
         s.ttl_s = r.getTtlS();
         s.content = read_content(r.getContent());
         s.ranges = read_ranges(r.getRanges());
+        s.author = DeviceId(r.getAuthor());
         return s;
       });
     case FrameType::accepted:
@@ -133,8 +100,8 @@ Frame decode_or_throw(const RawFrame& raw) {
       });
     case FrameType::deliver:
       return read_frame<schema::Deliver>(raw.payload, [](auto r) {
-        return Deliver{UserId(r.getFromUser()), DeviceId(r.getFromDevice()), r.getSeq(),
-                       r.getSentAtMs(),         r.getAcceptedAtMs(),         read_content(r.getContent())};
+        return Deliver{UserId(r.getFromUser()), DeviceId(r.getFromDevice()),  r.getSeq(),           r.getSentAtMs(),
+                       r.getAcceptedAtMs(),     read_content(r.getContent()), GroupId(r.getGroup())};
       });
     case FrameType::receipt:
       return read_frame<schema::Receipt>(raw.payload, [](auto r) {
@@ -159,13 +126,32 @@ Frame decode_or_throw(const RawFrame& raw) {
       return read_frame<schema::Request>(raw.payload, [](auto r) { return read_request(r); });
     case FrameType::response:
       return read_frame<schema::Response>(raw.payload, [](auto r) { return read_response(r); });
+    case FrameType::group_receipt:
+      return read_frame<schema::GroupReceipt>(raw.payload, [](auto r) { return read_group_receipt(r); });
+    case FrameType::group_event:
+      return read_frame<schema::GroupEvent>(raw.payload, [](auto r) { return read_group_event(r); });
   }
   throw Refuse{Code::unknown_frame};
 }
 
 }  // namespace
 
-std::string read_short_text(capnp::Text::Reader reader) { return read_text(reader); }
+std::string read_short_text(capnp::Text::Reader reader, std::size_t most) {
+  if (reader.size() > most) throw Refuse{Code::malformed};
+  if (!is_valid_utf8(view(reader))) throw Refuse{Code::invalid_text};
+  return std::string(view(reader));
+}
+std::vector<SeqRange> read_ranges(capnp::List<schema::Range>::Reader list) {
+  if (list.size() > limits::kRangesMax) throw Refuse{Code::malformed};
+  std::vector<SeqRange> ranges;
+  ranges.reserve(list.size());
+  for (auto range : list) {
+    if (range.getCount() == 0 || range.getFirst() == 0 || range.getFirst() + range.getCount() < range.getFirst())
+      throw Refuse{Code::malformed};
+    ranges.push_back({range.getFirst(), range.getCount()});
+  }
+  return ranges;
+}
 Code read_wire_code(schema::Code code) { return read_code(code); }
 [[noreturn]] void refuse(Code code) { throw Refuse{code}; }
 
@@ -214,8 +200,11 @@ std::string_view name_of(Code code) {
                                                 "invalidArgument",
                                                 "expired",
                                                 "recipientGone",
-                                                "undeliverable"};
-  static_assert(std::size(kNames) == static_cast<std::size_t>(Code::undeliverable) + 1);
+                                                "undeliverable",
+                                                "notMember",
+                                                "groupFull",
+                                                "versionConflict"};
+  static_assert(std::size(kNames) == static_cast<std::size_t>(kLastCode) + 1);
   return kNames[static_cast<std::size_t>(code)];
 }
 
@@ -262,6 +251,7 @@ void append(std::string& out, const Send& s) {
     b.setTtlS(s.ttl_s);
     if (!s.content.empty()) b.setContent(as_data(s.content));
     if (!s.ranges.empty()) fill_ranges(b.initRanges(static_cast<unsigned>(s.ranges.size())), s.ranges);
+    b.setAuthor(s.author.value);
   });
 }
 void append(std::string& out, const Accepted& a) {
@@ -285,6 +275,7 @@ void append(std::string& out, const Deliver& d) {
     b.setSentAtMs(d.sent_at_ms);
     b.setAcceptedAtMs(d.accepted_at_ms);
     b.setContent(as_data(d.content));
+    b.setGroup(d.group.value);
   });
 }
 void append(std::string& out, const Receipt& r) {
@@ -318,6 +309,12 @@ void append(std::string& out, const Request& r) {
 }
 void append(std::string& out, const Response& r) {
   append_frame<schema::Response>(out, FrameType::response, [&](auto b) { fill_response(b, r); });
+}
+void append(std::string& out, const GroupReceipt& r) {
+  append_frame<schema::GroupReceipt>(out, FrameType::group_receipt, [&](auto b) { fill_group_receipt(b, r); });
+}
+void append(std::string& out, const GroupEvent& e) {
+  append_frame<schema::GroupEvent>(out, FrameType::group_event, [&](auto b) { fill_group_event(b, e); });
 }
 
 std::optional<RawFrame> split(std::string_view bytes) {

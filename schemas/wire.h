@@ -15,6 +15,7 @@
 #include "base/id.h"
 #include "base/limits.h"
 #include "base/result.h"
+#include "schemas/wire_group.h"
 
 namespace barid::wire {
 
@@ -33,6 +34,8 @@ enum class FrameType : std::uint8_t {
   error = 12,
   request = 13,
   response = 14,
+  group_receipt = 15,
+  group_event = 16,
 };
 
 // Mirrors enum Code of wire.capnp; docs/protocol.md says what each means and whether it closes the
@@ -75,15 +78,12 @@ enum class Code : std::uint16_t {
   expired,
   recipient_gone,
   undeliverable,
+  not_member,
+  group_full,
+  version_conflict,
 };
+inline constexpr Code kLastCode = Code::version_conflict;
 std::string_view name_of(Code code);  // "rateLimited": the word of wire.capnp
-
-struct Address {
-  UserId user;
-  DeviceId device;
-  std::uint64_t tag = 0;
-  bool operator==(const Address&) const = default;
-};
 
 struct Challenge {
   std::array<std::uint8_t, 32> nonce{};
@@ -111,15 +111,16 @@ struct Welcome {
   std::uint64_t incarnation = 0;  // of the broker's streams
 };
 
-enum class SendKind : std::uint8_t { message, read };
+enum class SendKind : std::uint8_t { message, read, group, group_read };
 struct Send {
   std::uint64_t seq = 0;
   Address to;
   SendKind kind = SendKind::message;
   std::int64_t sent_at_ms = 0;
   std::uint32_t ttl_s = 0;       // 0: the server's default; more than that is cut to it
-  std::string content;           // kind message
-  std::vector<SeqRange> ranges;  // kind read: sequence numbers of device `to` that were read
+  std::string content;           // kinds message and group
+  std::vector<SeqRange> ranges;  // kind read: sequence numbers of device `to` that were read; group_read: of `author`
+  DeviceId author{};             // kind group_read: whose messages in group `to` were read
 };
 struct Accepted {
   std::vector<SeqRange> ranges;
@@ -136,18 +137,18 @@ struct Deliver {
   std::uint64_t seq = 0;
   std::int64_t sent_at_ms = 0, accepted_at_ms = 0;
   std::string content;
+  GroupId group{};  // 0: one to one
 };
-enum class ReceiptKind : std::uint8_t { delivered, read, failed };
 struct Receipt {
   ReceiptKind kind = ReceiptKind::delivered;
-  UserId peer_user;  // who received, read, or did not get it
+  UserId peer_user;  // who received, read, or did not get it; a group that refused it, with device 0
   DeviceId peer_device;
   std::vector<SeqRange> ranges;  // of the device that gets this receipt
   std::int64_t at_ms = 0;
   Code reason = Code::none;  // kind failed
 };
 struct Ack {
-  std::uint64_t up_to = 0;  // Deliver and Receipt frames taken from this connection, in all
+  std::uint64_t up_to = 0;  // Deliver, Receipt, GroupReceipt and GroupEvent frames taken from this connection, in all
 };
 struct Ping {
   std::uint64_t token = 0;
@@ -188,7 +189,10 @@ struct DevicesOf {
 };  // current addresses of a user one knows: after recipient_gone
 struct Request {
   std::uint32_t id = 0;
-  std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice, DevicesOf> body;
+  std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice, DevicesOf,
+               CreateGroup, EditGroup, AddMembers, RemoveMembers, SetRole, LeaveGroup, DeleteGroup, GetGroup,
+               ListGroups, GroupInvite, JoinByInvite, ListJoinRequests, AnswerJoinRequest>
+      body;
 };
 
 struct CodeSent {
@@ -223,11 +227,13 @@ struct Devices {
 };
 struct Response {
   std::uint32_t id = 0;
-  std::variant<Error, CodeSent, Registered, Contacts, Done, Users, Devices> body;
+  std::variant<Error, CodeSent, Registered, Contacts, Done, Users, Devices, Group, GroupList, Invite, JoinRequestList,
+               GroupChanged>
+      body;
 };
 
 using Frame = std::variant<Challenge, Login, Welcome, Send, Accepted, Refused, Deliver, Receipt, Ack, Ping, Pong, Error,
-                           Request, Response>;
+                           Request, Response, GroupReceipt, GroupEvent>;
 
 // Appends one whole frame to `out`. The struct must be within limits (asserted): check content first.
 void append(std::string& out, const Challenge&);
@@ -244,6 +250,8 @@ void append(std::string& out, const Pong&);
 void append(std::string& out, const Error&);
 void append(std::string& out, const Request&);
 void append(std::string& out, const Response&);
+void append(std::string& out, const GroupReceipt&);
+void append(std::string& out, const GroupEvent&);
 
 // Splits a byte stream. nullopt: more bytes are needed. The view is the payload, inside `bytes`.
 struct RawFrame {

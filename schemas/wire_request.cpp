@@ -68,8 +68,10 @@ Request read_request(schema::Request::Reader r) {
     case schema::Request::DEVICES_OF:
       request.body = DevicesOf{UserId(r.getDevicesOf().getUser())};
       return request;
+    default:
+      request.body = read_group_request(r);
+      return request;
   }
-  refuse(Code::unknown_frame);
 }
 
 Response read_response(schema::Response::Reader r) {
@@ -123,8 +125,10 @@ Response read_response(schema::Response::Reader r) {
       response.body = std::move(devices);
       return response;
     }
+    default:
+      response.body = read_group_response(r);
+      return response;
   }
-  refuse(Code::unknown_frame);
 }
 
 void fill_request(schema::Request::Builder b, const Request& request) {
@@ -148,6 +152,7 @@ void fill_request(schema::Request::Builder b, const Request& request) {
                  [&](const ListDevices&) { b.setListDevices(); },
                  [&](const RevokeDevice& r) { b.initRevokeDevice().setDevice(r.device.value); },
                  [&](const DevicesOf& r) { b.initDevicesOf().setUser(r.user.value); },
+                 [&](const auto& r) { fill(b, r); },
              },
              request.body);
 }
@@ -197,6 +202,7 @@ void fill_response(schema::Response::Builder b, const Response& response) {
                      list[i].setCurrent(r.devices[i].current);
                    }
                  },
+                 [&](const auto& r) { fill(b, r); },
              },
              response.body);
 }

@@ -1,11 +1,8 @@
 // Private to schemas/: directory requests and responses, shared by the client wire (wire.cpp) and the
-// directory call over NATS (control.cpp).
+// directory call over NATS (control.cpp); those about groups, and the groups' frames, are in wire_group.cpp.
 #pragma once
 
-#include <string>
-
-#include "schemas/wire.capnp.h"
-#include "schemas/wire.h"
+#include "schemas/wire_read.h"
 
 namespace barid::wire {
 
@@ -15,8 +12,32 @@ Response read_response(schema::Response::Reader reader);
 void fill_request(schema::Request::Builder builder, const Request& request);
 void fill_response(schema::Response::Builder builder, const Response& response);
 
-std::string read_short_text(capnp::Text::Reader reader);
-Code read_wire_code(schema::Code code);
-[[noreturn]] void refuse(Code code);
+using RequestBody = decltype(Request::body);
+using ResponseBody = decltype(Response::body);
+RequestBody read_group_request(schema::Request::Reader reader);
+ResponseBody read_group_response(schema::Response::Reader reader);
+void fill(schema::Request::Builder builder, const CreateGroup&);
+void fill(schema::Request::Builder builder, const EditGroup&);
+void fill(schema::Request::Builder builder, const AddMembers&);
+void fill(schema::Request::Builder builder, const RemoveMembers&);
+void fill(schema::Request::Builder builder, const SetRole&);
+void fill(schema::Request::Builder builder, const LeaveGroup&);
+void fill(schema::Request::Builder builder, const DeleteGroup&);
+void fill(schema::Request::Builder builder, const GetGroup&);
+void fill(schema::Request::Builder builder, const ListGroups&);
+void fill(schema::Request::Builder builder, const GroupInvite&);
+void fill(schema::Request::Builder builder, const JoinByInvite&);
+void fill(schema::Request::Builder builder, const ListJoinRequests&);
+void fill(schema::Request::Builder builder, const AnswerJoinRequest&);
+void fill(schema::Response::Builder builder, const Group&);
+void fill(schema::Response::Builder builder, const GroupList&);
+void fill(schema::Response::Builder builder, const Invite&);
+void fill(schema::Response::Builder builder, const JoinRequestList&);
+void fill(schema::Response::Builder builder, const GroupChanged&);
+
+GroupReceipt read_group_receipt(schema::GroupReceipt::Reader reader);
+GroupEvent read_group_event(schema::GroupEvent::Reader reader);
+void fill_group_receipt(schema::GroupReceipt::Builder builder, const GroupReceipt& receipt);
+void fill_group_event(schema::GroupEvent::Builder builder, const GroupEvent& event);
 
 }  // namespace barid::wire

@@ -1,5 +1,6 @@
 #include "storage/accounts.h"
 
+#include "storage/groups.h"
 #include "storage/pool.h"
 #include "storage/projections.h"
 #include "storage/rows.h"
@@ -48,6 +49,7 @@ Outcome register_in(Work& work, const Accounts::Claim& claim, UserId if_new, Dev
   work.exec_params0(
       "INSERT INTO devices (device_id, user_id, public_key, name, created_at_ms) VALUES ($1, $2, $3, $4, $5)",
       bigint(device), bigint(done.user), bytea(crypto::view(claim.device_key)), claim.device_name, now.value);
+  note_devices_changed(work, done.user);
   return done;
 }
 
@@ -126,7 +128,9 @@ Result<void, Accounts::Errc> Accounts::revoke_device(UserId user, DeviceId devic
           "$2",
           bigint(device), bigint(user), now.value);
       known = changed.affected_rows() > 0;
-      if (known) note_change(work, {ProjectionKind::revoked, device.value});
+      if (!known) return;
+      note_change(work, {ProjectionKind::revoked, device.value});
+      note_devices_changed(work, user);
     });
   };
   try {

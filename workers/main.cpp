@@ -12,6 +12,7 @@
 #include "workers/directory/code_sender.h"
 #include "workers/directory/secrets.h"
 #include "workers/directory/service.h"
+#include "workers/fanout/fanout.h"
 
 namespace {
 
@@ -34,13 +35,14 @@ struct DirectoryRole {
 
 int main(int argc, char** argv) {
   using namespace barid;
-  CLI::App app{"barid-worker: owns partitions and delivers their mail; answers directory requests"};
+  CLI::App app{
+      "barid-worker: owns partitions and delivers their mail; expands group messages; answers directory requests"};
   std::string config_file, name;
   std::vector<std::string> roles;
   int observe_port = -1;
   app.add_option("--config", config_file, "TOML file, see ops/barid.toml.example")->required();
   app.add_option("--name", name, "this worker's name, unique in the cluster (default: from the configuration)");
-  app.add_option("--roles", roles, "delivery,directory (default: from the configuration)")->delimiter(',');
+  app.add_option("--roles", roles, "delivery,fanout,directory (default: from the configuration)")->delimiter(',');
   app.add_option("--observe-port", observe_port, "loopback port of /metrics, /healthz and /readyz; 0: none");
   CLI11_PARSE(app, argc, argv);
 
@@ -62,6 +64,7 @@ int main(int argc, char** argv) {
     };
     broker::Control control(config.nats, config.worker.name);
     std::unique_ptr<delivery::Owner> owner;
+    std::unique_ptr<fanout::Fanout> fanout;
     std::unique_ptr<DirectoryRole> directory;
     std::atomic<bool> up{false};
     Observe observe(config.worker.name, config.worker.observe_port, [&]() -> std::string {
@@ -69,15 +72,19 @@ int main(int argc, char** argv) {
       if (!control.connected()) return "nats-server can't be reached";
       if (directory)
         if (auto missing = directory->service.not_ready(); !missing.empty()) return missing;
+      if (fanout)
+        if (auto missing = fanout->missing(); !missing.empty()) return missing;
       return owner ? owner->missing() : std::string();
     });
     if (has_role("directory")) directory = std::make_unique<DirectoryRole>(config, control, observe);
     if (has_role("delivery")) owner = std::make_unique<delivery::Owner>(config, control, observe);
+    if (has_role("fanout")) fanout = std::make_unique<fanout::Fanout>(config, control, observe);
     up = true;
     int signal = 0;
     sigwait(&signals, &signal);
     SPDLOG_INFO("stopping on signal {}", signal);
     up = false;
+    fanout.reset();
     owner.reset();
     directory.reset();
   } catch (const std::exception& error) {

@@ -9,6 +9,7 @@
 #include "client/cli/chat_view.h"
 #include "client/cli/commands.h"
 #include "client/cli/compose.h"
+#include "client/cli/groups.h"
 #include "client/cli/render.h"
 #include "client/cli/text.h"
 
@@ -25,7 +26,8 @@ const std::vector<std::string> kHelp = {
     "Enter sends · Alt-Enter starts a new line · ↑ ↓ earlier lines",
     "PageUp PageDown scroll · Ctrl-C or Ctrl-D leaves",
     "",
-    "/who                          who this is, and how we are connected",
+    "/who                          who this is, and how we are connected; in a group: who is in it",
+    "/receipts                     in a group: who has the last message",
     "/image URL [caption]          also /audio, /video, /document",
     "/location LAT,LON [place]     a place",
     "/contact PHONE NAME           somebody's number",
@@ -48,7 +50,11 @@ std::pair<std::string, std::string> first_word(const std::string& text) {
 }  // namespace
 
 Conversation::Conversation(client::SqliteStore& store, client::Client& client, client::Peer peer)
-    : store_(store), client_(client), peer_(peer.id), cursor_{store.revision(), client::MessageRow(INT64_MAX)} {}
+    : store_(store), client_(client), peer_(peer.id), cursor_{store.revision(), client::MessageRow(INT64_MAX)} {
+  for (auto notes = store.notes_after(note_, kChangesMax); !notes.empty();
+       notes = store.notes_after(note_, kChangesMax))
+    note_ = notes.back().id;
+}
 
 client::Peer Conversation::peer() { return store_.peer(peer_).value_or(client::Peer{}); }
 
@@ -88,12 +94,14 @@ Conversation::Said Conversation::command(const std::string& line) {
   if (word == "retry") return client_.hurry(), Said{"connecting…", {}, false};
   if (word == "who") {
     const client::Peer p = peer();
+    if (p.group != GroupId()) return {{}, members(), false};
     const client::Account me = store_.account();
     return {name_of(p) + " " + p.phone + (p.blocked ? " (blocked)" : "") + " · me: " + me.phone + " at " + me.server +
                 " · " + link_text(),
             {},
             false};
   }
+  if (word == "receipts") return {{}, receipts(), false};
   return {"there is no /" + printable(word) + "; /help lists what there is, // begins a text with a slash", {}, false};
 }
 
@@ -110,6 +118,49 @@ std::vector<client::Message> Conversation::changes() {
       }
     }
   return mine;
+}
+
+std::vector<std::string> Conversation::members() {
+  std::vector<std::string> lines;
+  const auto group = store_.group(peer().group);
+  if (!group) return lines;
+  lines.push_back(printable(group->name) + "  group:" + hex_id(group->id().value));
+  if (!group->description.empty()) lines.push_back(printable(group->description));
+  for (const auto& m : group->members)
+    lines.push_back("  " + name_of(store_, m.user) +
+                    (m.role == wire::GroupRole::member ? "" : "  (" + role_text(m.role) + ")"));
+  return lines;
+}
+
+std::vector<std::string> Conversation::receipts() {
+  const auto recent = store_.history(peer_, kFirstMessages);
+  const auto last = std::find_if(recent.rbegin(), recent.rend(), [](const client::Message& m) { return !m.incoming; });
+  if (last == recent.rend()) return {"you have written nothing here yet"};
+  std::vector<std::string> lines{cut(describe(last->content), 40)};
+  for (const client::GroupMark& mark : store_.marks(last->id)) {
+    const std::string what = mark.read_ms != 0        ? "read " + date_time(mark.read_ms)
+                             : mark.delivered_ms != 0 ? "delivered " + date_time(mark.delivered_ms)
+                                                      : "not yet";
+    lines.push_back("  " + name_of(store_, mark.user) + "  " + what);
+  }
+  return lines;
+}
+
+std::vector<std::string> Conversation::group_news() {
+  std::vector<std::string> lines;
+  const GroupId group = peer().group;
+  if (group == GroupId()) return lines;
+  for (auto notes = store_.notes_after(note_, kChangesMax); !notes.empty();
+       notes = store_.notes_after(note_, kChangesMax))
+    for (const client::GroupNote& n : notes) {
+      note_ = n.id;
+      if (n.group == group) lines.push_back(note_text(store_, n));
+    }
+  return lines;
+}
+
+std::string Conversation::author_of(const client::Message& m) {
+  return m.incoming && m.author != UserId() ? name_of(store_, m.author) : std::string();
 }
 
 std::string Conversation::other_news() { return std::exchange(news_, {}); }
@@ -149,6 +200,7 @@ class Screen {
  public:
   Screen(Conversation& conversation, client::SqliteStore& store, client::Client& client, client::PeerId peer)
       : conversation_(conversation), store_(store), client_(client), peer_(peer) {
+    view_.name_authors([this](const client::Message& m) { return conversation_.author_of(m); });
     view_.set_messages(store.history(peer, kFirstMessages));
   }
 
@@ -178,6 +230,7 @@ class Screen {
     }
     if (came) conversation_.mark_read();
     if (std::string news = conversation_.other_news(); !news.empty()) notice_ = std::move(news);
+    for (std::string& news : conversation_.group_news()) notice_ = std::move(news);
   }
 
   void paint() {
@@ -248,9 +301,9 @@ class Screen {
 
 }  // namespace
 
-Exit run_chat(const Context& context, const std::string& who) {
+Exit run_chat(const Context& context, const std::string& who, bool group) {
   const auto store = context.open_account();
-  const client::Peer peer = find_or_make_peer(*store, who);
+  const client::Peer peer = find_conversation(*store, who, group);
   client::Client client(*store, context.directory());
   Conversation conversation(*store, client, peer);
   if (!Terminal::available() || context.json) return chat_in_lines(conversation, *store, client);

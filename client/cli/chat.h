@@ -22,7 +22,9 @@ class Conversation {
   };
   Said say(const std::string& line);       // a text to send, or a /command
   std::vector<client::Message> changes();  // of this conversation since the last call; others become other_news()
-  std::string other_news();                // "Carol: 2 new", once
+  std::vector<std::string> group_news();   // what happened in this group since the last call
+  std::string author_of(const client::Message& message);  // in a group; empty: not needed
+  std::string other_news();                               // "Carol: 2 new", once
   void mark_read();
   client::Peer peer();
   std::string link_text() const;
@@ -30,12 +32,15 @@ class Conversation {
 
  private:
   Said command(const std::string& line);
+  std::vector<std::string> members();
+  std::vector<std::string> receipts();
   void send(const std::string& content);
 
   client::SqliteStore& store_;
   client::Client& client_;
   client::PeerId peer_;
   client::Cursor cursor_;
+  std::int64_t note_ = 0;  // the last one seen
   std::string news_;
 };
 

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "client/cli/chat.h"
+#include "client/cli/groups.h"
 #include "client/cli/render.h"
 #include "client/cli/text.h"
 
@@ -58,16 +59,21 @@ class Lines {
           open_.insert(m.id.value);
         else
           open_.erase(m.id.value);
+        const std::string progress = progress_text(m);
         if (m.state > client::State::sent)
-          std::cout << ticks(m.state) << " " << client::name_of(m.state) << ": " << cut(describe(m.content), 40)
+          std::cout << ticks(m.state) << " " << (progress.empty() ? std::string(client::name_of(m.state)) : progress)
+                    << ": " << cut(describe(m.content), 40)
                     << (m.state == client::State::failed ? " (" + reason_text(m.reason) + ")" : "") << "\n";
       } else if (m.state != client::State::read) {
         came = true;
-        std::cout << clock_time(m.created_ms) << " " << name << ": " << describe(m.content) << "\n";
+        const std::string author = conversation_.author_of(m);
+        std::cout << clock_time(m.created_ms) << " " << (author.empty() ? name : author) << ": " << describe(m.content)
+                  << "\n";
       }
     }
     if (came) conversation_.mark_read();
     if (const std::string news = conversation_.other_news(); !news.empty()) std::cout << "* " << news << "\n";
+    for (const std::string& news : conversation_.group_news()) std::cout << "* " << news << "\n";
     std::cout << std::flush;
   }
 
@@ -102,9 +108,14 @@ class Lines {
 }  // namespace
 
 Exit chat_in_lines(Conversation& conversation, client::SqliteStore& store, client::Client& client) {
-  for (const client::Message& m : store.history(conversation.peer().id, 10))
-    std::cout << clock_time(m.created_ms) << " " << (m.incoming ? name_of(conversation.peer()) : "me " + ticks(m.state))
+  for (const client::Message& m : store.history(conversation.peer().id, 10)) {
+    const std::string author = conversation.author_of(m);
+    std::cout << clock_time(m.created_ms) << " "
+              << (!author.empty() ? author
+                  : m.incoming    ? name_of(conversation.peer())
+                                  : "me " + ticks(m.state))
               << ": " << describe(m.content) << "\n";
+  }
   return Lines(conversation, client).run();
 }
 

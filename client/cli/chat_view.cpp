@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "client/cli/groups.h"
 #include "client/cli/render.h"
 #include "client/cli/text.h"
 
@@ -34,7 +35,7 @@ std::string day_row(const client::Message& m, std::size_t columns) {
 
 }  // namespace
 
-std::vector<std::string> lay_message(const client::Message& m, std::size_t columns) {
+std::vector<std::string> lay_message(const client::Message& m, std::size_t columns, const std::string& author) {
   const std::size_t room =
       std::max<std::size_t>(columns < 40 ? columns - std::min<std::size_t>(columns, 2) : columns * 3 / 4, 4);
   const std::string text = describe(m.content, true);
@@ -46,6 +47,8 @@ std::vector<std::string> lay_message(const client::Message& m, std::size_t colum
   // in its middle.
   const bool same_line = width(lines.back()) + 2 + meta <= room && !right_to_left(lines.back());
   std::vector<std::string> rows;
+  if (!author.empty())
+    rows.push_back(" " + std::string(kBlue) + cut(author, columns - std::min<std::size_t>(columns, 2)) + kReset);
   const std::string tail = std::string(kDim) + time + kReset + (m.incoming ? "" : " " + coloured_ticks(m));
   std::size_t widest = meta;
   for (const std::string& line : lines) widest = std::max(widest, width(line));
@@ -58,6 +61,10 @@ std::vector<std::string> lay_message(const client::Message& m, std::size_t colum
     rows.push_back(std::move(row));
   }
   if (!same_line) rows.push_back(left + spaces(m.incoming ? 0 : widest - meta) + tail);
+  if (const std::string progress = progress_text(m); !progress.empty()) {
+    const std::string line = cut(progress, columns - std::min<std::size_t>(columns, 2));
+    rows.push_back(indent(m, width(line), columns) + kDim + line + kReset);
+  }
   if (m.state == client::State::failed) {
     const std::string why = cut("not sent: " + reason_text(m.reason), columns - std::min<std::size_t>(columns, 2));
     rows.push_back(indent(m, width(why), columns) + kRed + why + kReset);
@@ -102,7 +109,7 @@ const ChatView::Laid& ChatView::lay(std::size_t index, std::size_t columns) {
   }
   Laid& laid = laid_[index];
   if (laid.rows.empty()) {
-    laid.rows = lay_message(messages_[index], columns);
+    laid.rows = lay_message(messages_[index], columns, author_ ? author_(messages_[index]) : std::string());
     const bool new_day = index == 0 || day(messages_[index - 1].created_ms) != day(messages_[index].created_ms);
     if (new_day) laid.rows.insert(laid.rows.begin(), day_row(messages_[index], columns));
   }

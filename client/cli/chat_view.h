@@ -2,6 +2,7 @@
 // thread.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,6 +21,10 @@ class ChatView {
     std::string notice;             // the line above the input
     std::vector<std::string> help;  // shown instead of messages when not empty
   };
+
+  // Who wrote a message, where that is not clear; empty: it is.
+  using Author = std::function<std::string(const client::Message&)>;
+  void name_authors(Author author) { author_ = std::move(author); }
 
   // The conversation, oldest first. Rows are laid out once per message and width.
   void set_messages(std::vector<client::Message> messages);
@@ -42,6 +47,7 @@ class ChatView {
   const Laid& lay(std::size_t index, std::size_t columns);
   std::vector<std::string> conversation(std::size_t rows, std::size_t columns);
 
+  Author author_;
   std::vector<client::Message> messages_;
   std::vector<Laid> laid_;
   std::size_t laid_columns_ = 0;
@@ -52,6 +58,7 @@ class ChatView {
 };
 
 // One message as rows, coloured; `columns` wide at most.
-std::vector<std::string> lay_message(const client::Message& message, std::size_t columns);
+std::vector<std::string> lay_message(const client::Message& message, std::size_t columns,
+                                     const std::string& author = {});
 
 }  // namespace barid::cli

@@ -48,7 +48,8 @@ Exit run_contacts_list(const Context& context) {
 Exit run_contacts_add(const Context& context, const std::string& name, const std::string& phone) {
   const auto number = normal_phone(phone);
   if (!number) throw Failure(Exit::usage, "give the number in international form, for example +4915112345678");
-  if (name.empty() || printable(name) != name || normal_phone(name) || name.starts_with("user:"))
+  if (name.empty() || printable(name) != name || normal_phone(name) || name.starts_with("user:") ||
+      name.starts_with("group:"))
     throw Failure(Exit::usage, "a contact's name is plain text and no phone number");
   const auto store = context.open_account();
   auto added = store->add_contact(name, *number);

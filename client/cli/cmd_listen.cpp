@@ -2,6 +2,7 @@
 #include <map>
 
 #include "client/cli/commands.h"
+#include "client/cli/groups.h"
 #include "client/cli/render.h"
 #include "client/cli/text.h"
 #include "client/core/client.h"
@@ -18,10 +19,12 @@ class Printer {
 
   void message(const client::Message& m) {
     const client::Peer peer = store_.peer(m.peer).value_or(client::Peer{});
+    const std::string author = m.author == UserId() ? std::string() : name_of(store_, m.author);
     if (context_.json) {
-      std::cout << message_json(m, peer, account_) << "\n";
+      std::cout << message_json(m, peer, account_, author) << "\n";
     } else {
-      std::cout << date_time(m.delivered_ms) << "  " << name_of(peer) << ": " << describe(m.content) << "\n";
+      std::cout << date_time(m.delivered_ms) << "  " << name_of(peer) << (author.empty() ? "" : " · " + author) << ": "
+                << describe(m.content) << "\n";
     }
   }
   void receipt(const client::Message& m) {
@@ -30,8 +33,19 @@ class Printer {
       std::cout << receipt_json(m, peer, account_) << "\n";
     } else if (!context_.quiet) {
       const std::string why = m.state == client::State::failed ? " (" + reason_text(m.reason) + ")" : "";
-      std::cout << date_time(wall_now().value) << "  " << ticks(m.state) << " " << client::name_of(m.state) << " by "
+      const std::string progress = progress_text(m);
+      std::cout << date_time(wall_now().value) << "  " << ticks(m.state) << " "
+                << (progress.empty() ? std::string(client::name_of(m.state)) + " by " : progress + " in ")
                 << name_of(peer) << ": " << cut(describe(m.content), 40) << why << "\n";
+    }
+  }
+  void note(const client::GroupNote& n) {
+    if (context_.json) {
+      std::cout << note_json(store_, n) << "\n";
+    } else if (!context_.quiet) {
+      const auto group = store_.group(n.group);
+      std::cout << date_time(n.at_ms) << "  * " << (group ? printable(group->name) : "") << ": " << note_text(store_, n)
+                << "\n";
     }
   }
 
@@ -60,6 +74,15 @@ std::int64_t print_new(client::SqliteStore& store, Printer& printer, const Liste
   return printed;
 }
 
+// What happened in groups since somebody listened.
+void print_notes(client::SqliteStore& store, Printer& printer) {
+  for (auto notes = store.notes_after(store.listened_notes(), kPrintedTogetherMax); !notes.empty();
+       notes = store.notes_after(notes.back().id, kPrintedTogetherMax)) {
+    for (const client::GroupNote& n : notes) printer.note(n);
+    store.set_listened_notes(notes.back().id);
+  }
+}
+
 }  // namespace
 
 Exit run_listen(const Context& context, const ListenOptions& o) {
@@ -69,6 +92,9 @@ Exit run_listen(const Context& context, const ListenOptions& o) {
   if (o.only_new) {
     for (auto m = store->not_listened(kPrintedTogetherMax); !m.empty(); m = store->not_listened(kPrintedTogetherMax))
       store->set_listened(m.back().id);
+    for (auto n = store->notes_after(store->listened_notes(), kPrintedTogetherMax); !n.empty();
+         n = store->notes_after(n.back().id, kPrintedTogetherMax))
+      store->set_listened_notes(n.back().id);
   }
   client::Client client(*store, context.directory());
   const TimePoint until =
@@ -77,6 +103,7 @@ Exit run_listen(const Context& context, const ListenOptions& o) {
   bool changed = true;
   while (!stop_requested()) {
     if (changed) {
+      if (o.receipts) print_notes(*store, printer);
       const std::int64_t printed = print_new(*store, printer, o, left);
       left -= o.count > 0 ? printed : 0;
       if (printed != 0 && o.mark_read) client.wrote();

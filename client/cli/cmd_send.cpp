@@ -5,6 +5,7 @@
 
 #include "client/cli/commands.h"
 #include "client/cli/compose.h"
+#include "client/cli/groups.h"
 #include "client/cli/render.h"
 #include "client/cli/text.h"
 #include "client/core/client.h"
@@ -144,10 +145,16 @@ Outcome outcome_of(const SendOptions& o, const Tally& tally, client::SqliteStore
 
 }  // namespace
 
-Exit run_send(const Context& context, const SendOptions& o) {
+Exit run_send(const Context& context, const SendOptions& options) {
+  SendOptions o = options;
+  if (!o.group.empty() && !o.to.empty()) o.text.insert(o.text.begin(), std::exchange(o.to, {}));
+  if (o.group.empty() && o.to.empty())
+    throw Failure(Exit::usage, "say to whom: barid send TO TEXT, or --group NAME TEXT");
   const bool lines = from_lines(o);
   const auto store = context.open_account();
-  const client::Peer to = find_or_make_peer(*store, o.to);
+  const client::Peer to = find_conversation(*store, o.group.empty() ? o.to : o.group, !o.group.empty());
+  if (to.group != GroupId() && store->group(to.group)->role == wire::GroupRole::none)
+    throw Failure(Exit::refused, "you are not in " + name_of(to) + " any more");
   Tally tally(wanted_state(o.wait));
   client::Cursor cursor{store->revision(), client::MessageRow(INT64_MAX)};
   const std::string one = lines ? std::string() : encode_or_fail(only_content(o));

@@ -1,6 +1,7 @@
 // The commands of `barid`: options in, exit code out. main.cpp fills the structs from the command line.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,8 +23,28 @@ Exit run_contacts_add(const Context& context, const std::string& name, const std
 Exit run_contacts_remove(const Context& context, const std::string& who);
 Exit run_contacts_block(const Context& context, const std::string& who, bool block);
 
+struct GroupOptions {
+  std::string group, name, successor, accept, refuse;
+  std::vector<std::string> people;
+  std::optional<std::string> description, picture;
+  std::string only_admins_send, only_admins_edit, join_approval;  // on, off, or empty: as it is
+  bool fresh = false, revoke = false, owner = false;
+};
+Exit run_group_create(const Context& context, const GroupOptions& options);
+Exit run_group_list(const Context& context);
+Exit run_group_info(const Context& context, const GroupOptions& options);
+Exit run_group_add(const Context& context, const GroupOptions& options);
+Exit run_group_remove(const Context& context, const GroupOptions& options);
+Exit run_group_role(const Context& context, const GroupOptions& options, wire::GroupRole role);
+Exit run_group_leave(const Context& context, const GroupOptions& options);
+Exit run_group_delete(const Context& context, const GroupOptions& options);
+Exit run_group_edit(const Context& context, const GroupOptions& options);
+Exit run_group_invite(const Context& context, const GroupOptions& options);
+Exit run_group_join(const Context& context, const std::string& token);
+Exit run_group_requests(const Context& context, const GroupOptions& options);
+
 struct SendOptions {
-  std::string to;
+  std::string to, group;  // one of them
   std::vector<std::string> text;
   bool lines = false;
   std::string file, image, audio, video, document, caption, location, place;
@@ -40,8 +61,8 @@ struct ListenOptions {
 };
 Exit run_listen(const Context& context, const ListenOptions& options);
 
-Exit run_history(const Context& context, const std::string& who, std::int64_t limit);
+Exit run_history(const Context& context, const std::string& who, bool group, std::int64_t limit);
 Exit run_outbox(const Context& context);
-Exit run_chat(const Context& context, const std::string& who);
+Exit run_chat(const Context& context, const std::string& who, bool group);
 
 }  // namespace barid::cli

@@ -71,7 +71,7 @@ client::Peer find_or_make_peer(client::SqliteStore& store, const std::string& wh
 std::string name_of(const client::Peer& peer) {
   if (!peer.name.empty()) return printable(peer.name);
   if (!peer.phone.empty()) return peer.phone;
-  return "user:" + hex_id(peer.user.value);
+  return peer.group != GroupId() ? "group:" + hex_id(peer.group.value) : "user:" + hex_id(peer.user.value);
 }
 
 bool stop_requested() { return g_stop != 0; }

@@ -17,14 +17,17 @@ constexpr const char* kFooter =
     "  barid --server tcp://127.0.0.1:7000 register +4915112345678\n"
     "  barid contacts add Bob +4915187654321\n"
     "  barid send Bob \"Are you there?\" --wait delivered\n"
-    "  barid chat Bob";
+    "  barid chat Bob\n"
+    "  barid group create Choir Bob Carol && barid send --group Choir \"Tuesday at eight\"";
 
 struct Commands {
   Context context;
   RegisterOptions reg;
   SendOptions send;
+  GroupOptions group;
   ListenOptions listen;
-  std::string who, name, phone, device;
+  std::string who, name, phone, device, token;
+  bool in_group = false;
   std::int64_t limit = 50;
   bool offline = false;
   std::function<Exit()> run;
@@ -71,8 +74,9 @@ void add_contacts(CLI::App& app, Commands& c) {
 
 void add_send(CLI::App& app, Commands& c) {
   auto* cmd = app.add_subcommand("send", "Send a message; offline it is queued and goes out later");
-  cmd->add_option("TO", c.send.to, "A contact's name or a phone number")->required();
+  cmd->add_option("TO", c.send.to, "A contact's name or a phone number; left out with --group");
   cmd->add_option("TEXT", c.send.text, "The text; none or - reads standard input");
+  cmd->add_option("--group", c.send.group, "To this group: its name, or group:ID");
   cmd->add_flag("--lines", c.send.lines, "Standard input, one message a line");
   cmd->add_option("--file", c.send.file, "A text file as text if it fits, else a document by reference");
   cmd->add_option("--image", c.send.image, "URL of an image");
@@ -90,7 +94,8 @@ void add_send(CLI::App& app, Commands& c) {
   cmd->footer(
       "Examples:\n  barid send Bob \"Are you there?\"\n  barid send +4915187654321 --wait read --timeout 30 "
       "\"Now?\"\n"
-      "  fortune | barid send Bob\n  barid send Bob --lines < poems.txt\n"
+      "  barid send --group Choir \"Tuesday at eight\"\n  fortune | barid send Bob\n  barid send Bob --lines < "
+      "poems.txt\n"
       "  barid send Bob --location 52.5163,13.3777 --place \"Brandenburg Gate\"");
   cmd->callback([&c] { c.run = [&c] { return run_send(c.context, c.send); }; });
 }
@@ -107,15 +112,98 @@ void add_reading(CLI::App& app, Commands& c) {
   listen->callback([&c] { c.run = [&c] { return run_listen(c.context, c.listen); }; });
 
   auto* history = app.add_subcommand("history", "Print a conversation from this device's history");
-  history->add_option("WHO", c.who, "A contact's name or number")->required();
+  history->add_option("WHO", c.who, "A contact's name or number, or a group's name")->required();
+  history->add_flag("--group", c.in_group, "The group of that name, even if a contact is called so");
   history->add_option("--limit", c.limit, "The newest so many (50)");
-  history->footer("Example:\n  barid history Bob --limit 200");
-  history->callback([&c] { c.run = [&c] { return run_history(c.context, c.who, c.limit); }; });
+  history->footer("Examples:\n  barid history Bob --limit 200\n  barid history Choir");
+  history->callback([&c] { c.run = [&c] { return run_history(c.context, c.who, c.in_group, c.limit); }; });
 
   auto* chat = app.add_subcommand("chat", "Talk to somebody, full screen; plain lines when not on a terminal");
-  chat->add_option("WHO", c.who, "A contact's name or number")->required();
-  chat->footer("Example:\n  barid chat Bob");
-  chat->callback([&c] { c.run = [&c] { return run_chat(c.context, c.who); }; });
+  chat->add_option("WHO", c.who, "A contact's name or number, or a group's name")->required();
+  chat->add_flag("--group", c.in_group, "The group of that name, even if a contact is called so");
+  chat->footer("Examples:\n  barid chat Bob\n  barid chat --group Choir");
+  chat->callback([&c] { c.run = [&c] { return run_chat(c.context, c.who, c.in_group); }; });
+}
+
+CLI::App* group_verb(CLI::App& cmd, Commands& c, const char* word, const char* help, const char* example,
+                     std::function<Exit()> run) {
+  auto* sub = cmd.add_subcommand(word, help);
+  sub->add_option("GROUP", c.group.group, "A group's name, or group:ID")->required();
+  sub->footer(std::string("Example:\n  ") + example);
+  sub->callback([&c, run = std::move(run)] { c.run = run; });
+  return sub;
+}
+
+void add_group_details(CLI::App& cmd, Commands& c) {
+  const auto on_off = CLI::IsMember({"on", "off"});
+  cmd.add_option("--description", c.group.description, "What it is about; \"\" removes it");
+  cmd.add_option("--picture", c.group.picture, "URL of its picture; \"\" removes it");
+  cmd.add_option("--only-admins-send", c.group.only_admins_send, "on or off: an announcement group")->check(on_off);
+  cmd.add_option("--only-admins-edit", c.group.only_admins_edit, "on or off: who changes name, description, picture")
+      ->check(on_off);
+  cmd.add_option("--join-approval", c.group.join_approval, "on or off: who comes by the invite waits for an admin")
+      ->check(on_off);
+}
+
+void add_groups(CLI::App& app, Commands& c) {
+  using Role = barid::wire::GroupRole;
+  auto* cmd = app.add_subcommand("group", "Groups: list (default), create, add, remove, promote, demote, leave, …");
+  cmd->require_subcommand(0, 1);
+  cmd->footer(
+      "Examples:\n  barid group create Choir Bob +4915187654321\n  barid group add Choir Carol\n"
+      "  barid group invite Choir --new");
+  cmd->callback([&c, cmd] {
+    if (cmd->get_subcommands().empty()) c.run = [&c] { return run_group_list(c.context); };
+  });
+  cmd->add_subcommand("list", "The groups I am in")->callback([&c] {
+    c.run = [&c] { return run_group_list(c.context); };
+  });
+  auto* create = cmd->add_subcommand("create", "A new group; I am its owner");
+  create->add_option("NAME", c.group.name, "What it is called")->required();
+  create->add_option("WHO", c.group.people, "Contacts or numbers");
+  create->footer("Example:\n  barid group create Choir Bob Carol --description \"Tuesdays at eight\"");
+  add_group_details(*create, c);
+  create->callback([&c] { c.run = [&c] { return run_group_create(c.context, c.group); }; });
+
+  const auto with_people = [&](const char* word, const char* help, const char* example, std::function<Exit()> run) {
+    return group_verb(*cmd, c, word, help, example, std::move(run))
+        ->add_option("WHO", c.group.people, "Contacts, numbers or user:ID")
+        ->required();
+  };
+  group_verb(*cmd, c, "info", "All about a group: members, roles, settings", "barid group info Choir",
+             [&c] { return run_group_info(c.context, c.group); });
+  with_people("add", "Adds members", "barid group add Choir Carol", [&c] { return run_group_add(c.context, c.group); });
+  with_people("remove", "Removes members", "barid group remove Choir Carol",
+              [&c] { return run_group_remove(c.context, c.group); });
+  with_people("promote", "Makes a member admin, or owner", "barid group promote Choir Bob --owner", [&c] {
+    return run_group_role(c.context, c.group, c.group.owner ? Role::owner : Role::admin);
+  })->expected(1);
+  cmd->get_subcommand("promote")->add_flag("--owner", c.group.owner, "Owner, with all rights");
+  with_people("demote", "Makes an admin or owner a member again", "barid group demote Choir Bob", [&c] {
+    return run_group_role(c.context, c.group, Role::member);
+  })->expected(1);
+  group_verb(*cmd, c, "leave", "Leaves a group; the history stays", "barid group leave Choir --successor Bob", [&c] {
+    return run_group_leave(c.context, c.group);
+  })->add_option("--successor", c.group.successor, "Becomes owner; needed when I am the last one");
+  group_verb(*cmd, c, "delete", "Ends a group for all", "barid group delete Choir",
+             [&c] { return run_group_delete(c.context, c.group); });
+  auto* edit = group_verb(*cmd, c, "edit", "Changes name, description, picture or settings",
+                          "barid group edit Choir --name \"Choir 2\" --only-admins-send on",
+                          [&c] { return run_group_edit(c.context, c.group); });
+  edit->add_option("--name", c.group.name, "What it is called");
+  add_group_details(*edit, c);
+  auto* invite = group_verb(*cmd, c, "invite", "Shows the invite; --new makes one, --revoke ends it",
+                            "barid group invite Choir --new", [&c] { return run_group_invite(c.context, c.group); });
+  auto* fresh = invite->add_flag("--new", c.group.fresh, "Another one; the one before is no longer good");
+  invite->add_flag("--revoke", c.group.revoke, "Nobody can join by it any more")->excludes(fresh);
+  auto* join = cmd->add_subcommand("join", "Joins the group of an invite");
+  join->add_option("INVITE", c.token, "32 characters, from barid group invite")->required();
+  join->callback([&c] { c.run = [&c] { return run_group_join(c.context, c.token); }; });
+  auto* requests = group_verb(*cmd, c, "requests", "Who waits to be let in; --accept, --refuse",
+                              "barid group requests Choir --accept user:0123456789abcdef",
+                              [&c] { return run_group_requests(c.context, c.group); });
+  auto* accept = requests->add_option("--accept", c.group.accept, "Lets them in: a contact, number or user:ID");
+  requests->add_option("--refuse", c.group.refuse, "Does not")->excludes(accept);
 }
 
 void add_rest(CLI::App& app, Commands& c) {
@@ -162,6 +250,7 @@ int main(int argc, char** argv) {
   add_contacts(app, c);
   add_send(app, c);
   add_reading(app, c);
+  add_groups(app, c);
   add_rest(app, c);
   try {
     app.parse(argc, argv);

@@ -63,7 +63,12 @@ json head(const char* type, const client::Message& m, const client::Peer& peer, 
   json object{{"type", type}, {"row", m.id.value}, {"state", std::string(client::name_of(m.state))}};
   object["id"] = m.seq == 0 ? json(nullptr) : json(trace_id({sender, m.seq}));
   object[m.incoming ? "from" : "to"] = !peer.name.empty() ? peer.name : name_of(peer);
-  object["user"] = hex_id(peer.user.value);
+  object["user"] = hex_id(m.author == UserId() ? peer.user.value : m.author.value);
+  if (peer.group != GroupId()) {
+    object["group"] = hex_id(peer.group.value);
+    object["group_name"] = peer.name;
+    if (!m.incoming) object["recipients"] = m.recipients, object["delivered_to"] = m.got, object["read_by"] = m.seen;
+  }
   if (!peer.phone.empty()) object["phone"] = peer.phone;
   return object;
 }
@@ -137,14 +142,22 @@ std::string reason_text(wire::Code code) {
       return "the server cannot do it right now";
     case wire::Code::rate_limited:
       return "too much at once";
+    case wire::Code::not_member:
+      return "you are not in this group";
+    case wire::Code::group_full:
+      return "the group is full";
+    case wire::Code::version_conflict:
+      return "somebody has changed the group meanwhile";
     default:
       return std::string(wire::name_of(code));
   }
 }
 
-std::string message_json(const client::Message& m, const client::Peer& peer, const client::Account& account) {
+std::string message_json(const client::Message& m, const client::Peer& peer, const client::Account& account,
+                         const std::string& author) {
   json object = head("message", m, peer, account);
   object["direction"] = m.incoming ? "in" : "out";
+  if (m.incoming && !author.empty()) object["from"] = author;
   add_content(object, m.content);
   add_times(object, m);
   return object.dump(-1, ' ', false, json::error_handler_t::replace);

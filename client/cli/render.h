@@ -17,7 +17,9 @@ std::string ticks(client::State state);        // … ✓ ✓✓ ✗
 std::string reason_text(wire::Code code);      // for people
 
 // One object, one line. Ids are 16 hexadecimal digits; times are milliseconds since 1970; text is exact.
-std::string message_json(const client::Message& message, const client::Peer& peer, const client::Account& account);
+// author: what to call who wrote it, in a group.
+std::string message_json(const client::Message& message, const client::Peer& peer, const client::Account& account,
+                         const std::string& author = {});
 std::string receipt_json(const client::Message& message, const client::Peer& peer, const client::Account& account);
 
 }  // namespace barid::cli

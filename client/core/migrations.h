@@ -40,6 +40,31 @@ CREATE INDEX copies_by_message ON copies(message);
 CREATE TABLE seen(device INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
   PRIMARY KEY(device, first)) WITHOUT ROWID;
 CREATE TABLE calls(id INTEGER PRIMARY KEY AUTOINCREMENT, request BLOB NOT NULL, response BLOB, at_ms INTEGER NOT NULL);
+)sql",
+                                              R"sql(
+-- A group is a peer without user and phone. tag 0: not known; stale: what is here is not all, the directory is asked.
+ALTER TABLE peers ADD COLUMN group_id INTEGER;
+CREATE UNIQUE INDEX peers_by_group ON peers(group_id) WHERE group_id IS NOT NULL;
+CREATE TABLE groups(id INTEGER PRIMARY KEY, peer INTEGER NOT NULL UNIQUE REFERENCES peers(id), tag INTEGER NOT NULL,
+  version INTEGER NOT NULL, seen_version INTEGER NOT NULL, name TEXT NOT NULL, description TEXT NOT NULL,
+  picture TEXT NOT NULL, settings INTEGER NOT NULL, role INTEGER NOT NULL, stale INTEGER NOT NULL);
+CREATE INDEX groups_stale ON groups(id) WHERE stale = 1;
+CREATE INDEX groups_by_name ON groups(name COLLATE NOCASE);
+CREATE TABLE group_members(group_id INTEGER NOT NULL, user INTEGER NOT NULL, role INTEGER NOT NULL,
+  PRIMARY KEY(group_id, user)) WITHOUT ROWID;
+CREATE TABLE group_notes(id INTEGER PRIMARY KEY AUTOINCREMENT, group_id INTEGER NOT NULL, version INTEGER NOT NULL,
+  kind INTEGER NOT NULL, role INTEGER NOT NULL, actor INTEGER NOT NULL, users TEXT NOT NULL, at_ms INTEGER NOT NULL,
+  UNIQUE(group_id, version));
+ALTER TABLE meta ADD COLUMN listened_notes INTEGER NOT NULL DEFAULT 0;
+-- Who of a group should have an outgoing message; 0: has not yet. messages.recipients, got and seen count them.
+CREATE TABLE group_marks(message INTEGER NOT NULL, user INTEGER NOT NULL, delivered_ms INTEGER NOT NULL,
+  read_ms INTEGER NOT NULL, PRIMARY KEY(message, user)) WITHOUT ROWID;
+CREATE INDEX group_marks_open ON group_marks(user, message) WHERE delivered_ms = 0;
+ALTER TABLE messages ADD COLUMN author INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN recipients INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN got INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE messages ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE copies ADD COLUMN author INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 }  // namespace barid::client

@@ -23,6 +23,7 @@ void Sender::append(std::string& out, const Copy& c) {
   send.sent_at_ms = c.created_ms;
   send.content = c.content;
   send.ranges = c.ranges;
+  send.author = c.author;
   wire::append(out, send);
   in_flight_.insert(c.seq);
   next_ = c.seq + 1;

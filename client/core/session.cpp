@@ -88,7 +88,7 @@ void Session::disconnected(const std::string& why, Now now) {
   const bool was_online = phase_ == Phase::online;
   if (was_online && now.steady - phase_since_ >= kStableAfter) backoff_.reset();
   const milliseconds wait = quick_ ? milliseconds(0) : backoff_.next(jitter_, retry_after_);
-  events_.push_back(event::Offline{close_ && !why_.empty() ? why_ : why, wait});
+  events_.emplace_back(event::Offline{close_ && !why_.empty() ? why_ : why, wait});
   phase_ = Phase::waiting;
   retry_at_ = now.steady + wait;
   lose_connection();
@@ -108,7 +108,7 @@ void Session::stop(wire::Code code, std::string text) {
   phase_ = Phase::stopped;
   close_ = true;
   fail_calls({code, 0, text});
-  events_.push_back(event::Stopped{code, std::move(text)});
+  events_.emplace_back(event::Stopped{code, std::move(text)});
 }
 
 void Session::hurry(Now now) {
@@ -141,6 +141,7 @@ void Session::handle(std::vector<wire::Frame>& frames, Now now) {
   if (frames.empty()) return;
   const bool durable = std::any_of(frames.begin(), frames.end(), [](const wire::Frame& f) {
     return std::holds_alternative<wire::Deliver>(f) || std::holds_alternative<wire::Receipt>(f) ||
+           std::holds_alternative<wire::GroupReceipt>(f) || std::holds_alternative<wire::GroupEvent>(f) ||
            std::holds_alternative<wire::Challenge>(f);
   });
   const std::size_t out_before = out_.size();
@@ -200,7 +201,7 @@ void Session::on(const wire::Welcome& welcome, Now now) {
   sender_.connected(welcome.send_window);
   dirty_ = true;
   const milliseconds off(welcome.server_time_ms == 0 ? 0 : welcome.server_time_ms - now.wall.value);
-  events_.push_back(event::Online{edge_, off});
+  events_.emplace_back(event::Online{edge_, off});
 }
 
 void Session::on(const wire::Accepted& accepted, Now now) {
@@ -208,7 +209,7 @@ void Session::on(const wire::Accepted& accepted, Now now) {
   store_.accepted(accepted.ranges, now.wall);
   backoff_.reset();
   dirty_ = true;
-  events_.push_back(event::Changed{});
+  events_.emplace_back(event::Changed{});
 }
 
 void Session::on(const wire::Refused& refused, Now now) {
@@ -225,15 +226,16 @@ void Session::on(const wire::Refused& refused, Now now) {
   } else {
     store_.fail(refused.seq, refused.code, now.wall);
   }
-  events_.push_back(event::Changed{});
+  events_.emplace_back(event::Changed{});
 }
 
 void Session::on(const wire::Deliver& deliver, Now now) {
   if (phase_ != Phase::online) return not_for_clients(now);
   store_.take(deliver, now.wall);
   ++taken_;
+  if (deliver.group != GroupId()) dirty_ = true;  // one that we do not know, perhaps
   backoff_.reset();
-  events_.push_back(event::Changed{});
+  events_.emplace_back(event::Changed{});
 }
 
 void Session::on(const wire::Receipt& receipt, Now now) {
@@ -241,7 +243,23 @@ void Session::on(const wire::Receipt& receipt, Now now) {
   store_.receipt(receipt);
   ++taken_;
   dirty_ = true;
-  events_.push_back(event::Changed{});
+  events_.emplace_back(event::Changed{});
+}
+
+void Session::on(const wire::GroupReceipt& receipt, Now now) {
+  if (phase_ != Phase::online) return not_for_clients(now);
+  store_.group_receipt(receipt);
+  ++taken_;
+  dirty_ = true;
+  events_.emplace_back(event::Changed{});
+}
+
+void Session::on(const wire::GroupEvent& event, Now now) {
+  if (phase_ != Phase::online) return not_for_clients(now);
+  store_.group_event(event);
+  ++taken_;
+  dirty_ = true;
+  events_.emplace_back(event::Changed{});
 }
 
 void Session::on(const wire::Ping& ping, Now now) {
@@ -317,7 +335,7 @@ void Session::progress(Now now) {
       undone(before);
       throw;
     }
-    if (out_.size() != before) events_.push_back(event::Changed{});
+    if (out_.size() != before) events_.emplace_back(event::Changed{});
   }
   start_calls(now);
   if (!sender_.wants_reconnect()) return;

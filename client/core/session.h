@@ -75,7 +75,8 @@ class Session {
  private:
   enum class Phase { waiting, connecting, greeting, logging_in, online, stopped };
   struct Call {
-    std::variant<std::monostate, Peer, UserId> purpose;  // the shell's, a peer to resolve, a user whose devices changed
+    // the shell's, a peer to resolve, a user whose devices changed, a group to fetch
+    std::variant<std::monostate, Peer, UserId, GroupId> purpose;
     decltype(wire::Request::body) body;
     TimePoint deadline;
   };
@@ -86,6 +87,8 @@ class Session {
   void on(const wire::Refused& refused, Now now);
   void on(const wire::Deliver& deliver, Now now);
   void on(const wire::Receipt& receipt, Now now);
+  void on(const wire::GroupReceipt& receipt, Now now);
+  void on(const wire::GroupEvent& event, Now now);
   void on(const wire::Ping& ping, Now now);
   void on(const wire::Error& error, Now now);
   void on(const wire::Response& response, Now now);
@@ -100,6 +103,7 @@ class Session {
   void answered(const Call& call, const wire::Response& response, Now now);
   void answered_peer(const Peer& peer, const wire::Response& response, Now now);
   void answered_user(UserId user, const wire::Response& response, Now now);
+  void answered_group(GroupId group, const wire::Response& response, Now now);
   void progress(Now now);  // sends what may be sent, asks what must be asked
   void resolve(Now now);   // asks for the devices of those whom we write to
   void start_calls(Now now);
@@ -124,7 +128,7 @@ class Session {
   bool pinged_ = false, close_ = false, dirty_ = false, quick_ = false;
   std::string why_;  // of the close under way
   milliseconds retry_after_{0};
-  std::uint64_t taken_ = 0, acked_ = 0;  // Deliver and Receipt frames of this connection
+  std::uint64_t taken_ = 0, acked_ = 0;  // frames of this connection that Ack counts
   int stale_ = 0;                        // times that our session number was too low, in a row
 
   std::string in_, out_;

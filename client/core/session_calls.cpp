@@ -69,7 +69,7 @@ void Session::fail_calls(const wire::Error& error) {
   asked_.merge(queued_);
   queued_.clear();
   for (const auto& [id, call] : std::exchange(asked_, {}))
-    if (std::holds_alternative<std::monostate>(call.purpose)) events_.push_back(event::Answer{id, {id, error}});
+    if (std::holds_alternative<std::monostate>(call.purpose)) events_.emplace_back(event::Answer{id, {id, error}});
 }
 
 void Session::on(const wire::Response& response, Now now) {
@@ -80,7 +80,8 @@ void Session::on(const wire::Response& response, Now now) {
 void Session::answered(const Call& call, const wire::Response& response, Now now) {
   if (const auto* peer = std::get_if<Peer>(&call.purpose)) return answered_peer(*peer, response, now);
   if (const auto* user = std::get_if<UserId>(&call.purpose)) return answered_user(*user, response, now);
-  events_.push_back(event::Answer{response.id, response});
+  if (const auto* group = std::get_if<GroupId>(&call.purpose)) return answered_group(*group, response, now);
+  events_.emplace_back(event::Answer{response.id, response});
 }
 
 void Session::resolve(Now now) {
@@ -95,6 +96,12 @@ void Session::resolve(Now now) {
       return std::get_if<UserId>(&c.purpose) && std::get<UserId>(c.purpose) == user;
     };
     if (!asked_already(same)) queued_.emplace(++last_call_, Call{user, wire::DevicesOf{user}, {}});
+  }
+  for (const GroupId group : store_.groups_to_fetch(limits::kRequestsInFlight)) {
+    const auto same = [&](const Call& c) {
+      return std::get_if<GroupId>(&c.purpose) && std::get<GroupId>(c.purpose) == group;
+    };
+    if (!asked_already(same)) queued_.emplace(++last_call_, Call{group, wire::GetGroup{group}, {}});
   }
   for (const Peer& peer : store_.peers_to_resolve(limits::kRequestsInFlight)) {
     const auto same = [&](const Call& c) {
@@ -119,7 +126,7 @@ void Session::answered_peer(const Peer& peer, const wire::Response& response, No
     return;
   }
   const wire::Contact* contact = only_contact(response);
-  events_.push_back(event::Changed{});
+  events_.emplace_back(event::Changed{});
   if (contact == nullptr || contact->devices.empty()) {
     const bool asked_by_phone = peer.user == UserId();
     const wire::Code nobody = asked_by_phone ? wire::Code::not_found : wire::Code::recipient_gone;
@@ -128,6 +135,21 @@ void Session::answered_peer(const Peer& peer, const wire::Response& response, No
   }
   if (peer.user == UserId()) store_.resolved(peer.id, contact->user);
   store_.set_devices(peer.user == UserId() ? contact->user : peer.user, contact->devices);
+}
+
+void Session::answered_group(GroupId group, const wire::Response& response, Now now) {
+  dirty_ = true;
+  const Failure failure = failure_of(response);
+  const auto* found = std::get_if<wire::Group>(&response.body);
+  if (found != nullptr && found->address.user.value == group.value) {
+    store_.set_group(*found);
+  } else if (failure.code == wire::Code::not_member) {
+    store_.group_lost(group, failure.code);
+  } else {
+    resolve_at_ = now.steady + std::max<milliseconds>(kResolveRetry, failure.after);
+    return;
+  }
+  events_.emplace_back(event::Changed{});
 }
 
 void Session::answered_user(UserId user, const wire::Response& response, Now now) {
@@ -140,7 +162,7 @@ void Session::answered_user(UserId user, const wire::Response& response, Now now
   const wire::Contact* contact = only_contact(response);
   store_.set_devices(user, contact == nullptr ? std::vector<wire::Address>() : contact->devices);
   sender_.pending_again(store_.readdress(user, now.wall));
-  events_.push_back(event::Changed{});
+  events_.emplace_back(event::Changed{});
 }
 
 }  // namespace barid::client

@@ -14,6 +14,7 @@ Peer read_peer(const Sqlite::Query& q) {
   p.phone = q.text(2);
   p.name = q.text(3);
   p.blocked = q.integer(4) != 0;
+  p.group = GroupId(q.id(5));
   return p;
 }
 
@@ -32,6 +33,10 @@ Message read_message(const Sqlite::Query& q) {
   m.delivered_ms = q.integer(10);
   m.read_ms = q.integer(11);
   m.revision = Revision(q.integer(12));
+  m.author = UserId(q.id(13));
+  m.recipients = static_cast<std::uint32_t>(q.integer(14));
+  m.got = static_cast<std::uint32_t>(q.integer(15));
+  m.seen = static_cast<std::uint32_t>(q.integer(16));
   return m;
 }
 
@@ -49,19 +54,25 @@ std::optional<Peer> read_one(Sqlite::Query q) {
 #define BARID_MESSAGE                                                                              \
   "SELECT id, peer, incoming, from_device, seq, content, state, reason, created_ms, accepted_ms, " \
   "delivered_ms, "                                                                                 \
-  "read_ms, revision FROM messages "
-#define BARID_PEER "SELECT id, user, phone, name, blocked FROM peers "
+  "read_ms, revision, author, recipients, got, seen FROM messages "
+#define BARID_PEER                                                                                                  \
+  "SELECT id, user, phone, coalesce(name, (SELECT g.name FROM groups g WHERE g.id = group_id)), blocked, group_id " \
+  "FROM peers "
 
 }  // namespace
 
 std::vector<Peer> SqliteStore::peers() {
   std::vector<Peer> found;
-  auto q = db_.query(BARID_PEER "ORDER BY name IS NULL, name, phone, id");
+  auto q = db_.query(BARID_PEER "WHERE group_id IS NULL ORDER BY name IS NULL, name, phone, id");
   while (q.step()) found.push_back(read_peer(q));
   return found;
 }
 
 std::optional<Peer> SqliteStore::peer(PeerId id) { return read_one(db_.query(BARID_PEER "WHERE id = ?", id.value)); }
+
+std::optional<Peer> SqliteStore::peer_of(UserId user) {
+  return read_one(db_.query(BARID_PEER "WHERE user = ?", user.value));
+}
 
 std::optional<Peer> SqliteStore::find_peer(std::string_view who) {
   if (auto named = read_one(db_.query(BARID_PEER "WHERE name = ?", who))) return named;

@@ -9,6 +9,8 @@ namespace {
 
 constexpr int kMessageKind = static_cast<int>(wire::SendKind::message);
 constexpr int kReadKind = static_cast<int>(wire::SendKind::read);
+constexpr int kGroupKind = static_cast<int>(wire::SendKind::group);
+constexpr int kGroupReadKind = static_cast<int>(wire::SendKind::group_read);
 constexpr int kAccepted = static_cast<int>(State::accepted);
 constexpr int kFailed = static_cast<int>(State::failed);
 constexpr int kDelivered = static_cast<int>(State::delivered);
@@ -48,6 +50,7 @@ Copy read_copy(const Sqlite::Query& q) {
   c.created_ms = q.integer(6);
   c.ranges = ranges_from_text(q.text(7));
   c.content = q.text(8);
+  c.author = DeviceId(q.id(9));
   return c;
 }
 
@@ -64,27 +67,35 @@ std::uint64_t SqliteStore::next_seq() {
 
 void SqliteStore::offer_again(std::uint64_t incarnation) {
   db_.run("UPDATE account SET incarnation = ?", incarnation);
-  db_.run("UPDATE copies SET pending = 1 WHERE kind = ? AND state < ? AND gone = 0", kMessageKind, kFailed);
+  db_.run("UPDATE copies SET pending = 1 WHERE kind IN (?, ?) AND state < ? AND gone = 0", kMessageKind, kGroupKind,
+          kFailed);
 }
 
 std::size_t SqliteStore::address_messages(std::size_t copies_max) {
   struct Waiting {
     std::int64_t id, created_ms;
     UserId user;
+    GroupId group;
   };
   std::vector<Waiting> waiting;
   {
     auto q = db_.query(
-        "SELECT m.id, m.created_ms, p.user FROM messages m INDEXED BY messages_waiting JOIN peers p ON p.id "
-        "= m.peer "
-        "WHERE m.incoming = 0 AND m.addressed = 0 AND p.user IS NOT NULL "
-        "AND EXISTS(SELECT 1 FROM devices d WHERE d.user = p.user) ORDER BY m.id LIMIT ?",
+        "SELECT m.id, m.created_ms, p.user, p.group_id FROM messages m INDEXED BY messages_waiting JOIN peers p ON "
+        "p.id "
+        "= m.peer WHERE m.incoming = 0 AND m.addressed = 0 "
+        "AND (EXISTS(SELECT 1 FROM devices d WHERE d.user = p.user) "
+        "OR EXISTS(SELECT 1 FROM groups g WHERE g.id = p.group_id AND g.tag != 0)) ORDER BY m.id LIMIT ?",
         static_cast<std::int64_t>(copies_max));
-    while (q.step()) waiting.push_back({q.integer(0), q.integer(1), UserId(q.id(2))});
+    while (q.step()) waiting.push_back({q.integer(0), q.integer(1), UserId(q.id(2)), GroupId(q.id(3))});
   }
   std::size_t made = 0;
   for (const Waiting& w : waiting) {
     if (made >= copies_max) break;
+    if (w.group != GroupId()) {
+      address_to_group(w.id, w.group, w.created_ms);
+      ++made;
+      continue;
+    }
     std::vector<wire::Address> devices;
     {
       auto q = db_.query("SELECT device, tag FROM devices WHERE user = ? ORDER BY device", w.user.value);
@@ -106,12 +117,12 @@ std::size_t SqliteStore::address_messages(std::size_t copies_max) {
 std::vector<Peer> SqliteStore::peers_to_resolve(std::size_t max) {
   std::vector<Peer> peers;
   auto q = db_.query(
-      "SELECT id, user, phone FROM peers p WHERE "
+      "SELECT id, user, phone FROM peers p WHERE p.group_id IS NULL AND ("
       "(EXISTS(SELECT 1 FROM messages m WHERE m.peer = p.id AND m.incoming = 0 AND m.addressed = 0) "
       " AND NOT EXISTS(SELECT 1 FROM devices d WHERE d.user = p.user)) "
       "OR EXISTS(SELECT 1 FROM messages m WHERE m.peer = p.id AND m.incoming = 1 AND m.state = 5 AND m.told "
       "= 0 "
-      " AND NOT EXISTS(SELECT 1 FROM devices d WHERE d.user = p.user AND d.device = m.from_device)) LIMIT ?",
+      " AND NOT EXISTS(SELECT 1 FROM devices d WHERE d.user = p.user AND d.device = m.from_device))) LIMIT ?",
       static_cast<std::int64_t>(max));
   while (q.step()) {
     Peer p;
@@ -161,26 +172,34 @@ void SqliteStore::unresolvable(PeerId peer, wire::Code reason, WallMs) {
 }
 
 std::size_t SqliteStore::address_reads(std::size_t copies_max, WallMs at) {
-  struct Group {
-    std::int64_t peer;
-    wire::Address to;
-  };
-  std::vector<Group> groups;
+  std::vector<ReadNotice> notices;
   {
     auto q = db_.query(
         "SELECT DISTINCT m.peer, d.user, d.device, d.tag FROM messages m INDEXED BY messages_untold "
         "JOIN peers p ON p.id = m.peer JOIN devices d ON d.user = p.user AND d.device = m.from_device "
         "WHERE m.incoming = 1 AND m.state = 5 AND m.told = 0 LIMIT ?",
         static_cast<std::int64_t>(copies_max));
-    while (q.step()) groups.push_back({q.integer(0), {UserId(q.id(1)), DeviceId(q.id(2)), q.id(3)}});
+    while (q.step())
+      notices.push_back(
+          {q.integer(0), wire::SendKind::read, {UserId(q.id(1)), DeviceId(q.id(2)), q.id(3)}, DeviceId(q.id(2))});
+  }
+  if (notices.size() < copies_max) {
+    auto q = db_.query(
+        "SELECT DISTINCT m.peer, g.id, g.tag, m.from_device FROM messages m INDEXED BY messages_untold "
+        "JOIN peers p ON p.id = m.peer JOIN groups g ON g.id = p.group_id AND g.tag != 0 AND g.role > 0 "
+        "WHERE m.incoming = 1 AND m.state = 5 AND m.told = 0 LIMIT ?",
+        static_cast<std::int64_t>(copies_max - notices.size()));
+    while (q.step())
+      notices.push_back(
+          {q.integer(0), wire::SendKind::group_read, {UserId(q.id(1)), DeviceId(0), q.id(2)}, DeviceId(q.id(3))});
   }
   std::size_t made = 0;
-  for (const Group& g : groups)
-    if (made < copies_max) made += address_reads_of(g.to, g.peer, at);
+  for (const ReadNotice& notice : notices)
+    if (made < copies_max) made += address_reads_of(notice, at);
   return made;
 }
 
-std::size_t SqliteStore::address_reads_of(const wire::Address& to, std::int64_t peer, WallMs at) {
+std::size_t SqliteStore::address_reads_of(const ReadNotice& n, WallMs at) {
   constexpr std::size_t kSeqsMax = 4'096;  // of one read receipt; the rest follows with the next
   std::vector<SeqRange> ranges;
   std::int64_t last = 0;
@@ -189,7 +208,7 @@ std::size_t SqliteStore::address_reads_of(const wire::Address& to, std::int64_t 
         "SELECT seq FROM messages INDEXED BY messages_untold WHERE peer = ? AND from_device = ? AND incoming "
         "= 1 "
         "AND state = 5 AND told = 0 AND seq > 0 ORDER BY seq LIMIT ?",
-        peer, to.device.value, static_cast<std::int64_t>(kSeqsMax));
+        n.peer, n.of.value, static_cast<std::int64_t>(kSeqsMax));
     while (q.step()) {
       const std::uint64_t seq = q.id(0);
       if (!ranges.empty() && ranges.back().first + ranges.back().count == seq) {
@@ -205,19 +224,20 @@ std::size_t SqliteStore::address_reads_of(const wire::Address& to, std::int64_t 
       "UPDATE messages SET told = 1 WHERE peer = ? AND from_device = ? AND incoming = 1 AND state = 5 AND "
       "told = 0 "
       "AND seq <= ?",
-      peer, to.device.value, last);
+      n.peer, n.of.value, last);
   if (ranges.empty()) return 0;
   db_.run(
-      "INSERT INTO copies(seq, message, kind, user, device, tag, ranges, created_ms) VALUES(?, 0, ?, ?, ?, "
-      "?, ?, ?)",
-      next_seq(), kReadKind, to.user.value, to.device.value, to.tag, ranges_to_text(ranges), at.value);
+      "INSERT INTO copies(seq, message, kind, user, device, tag, ranges, created_ms, author) VALUES(?, 0, ?, ?, ?, "
+      "?, ?, ?, ?)",
+      next_seq(), static_cast<int>(n.kind), n.to.user.value, n.to.device.value, n.to.tag, ranges_to_text(ranges),
+      at.value, n.kind == wire::SendKind::group_read ? n.of.value : 0);
   return 1;
 }
 
 std::vector<Copy> SqliteStore::pending(std::uint64_t from_seq, std::size_t max) {
   std::vector<Copy> copies;
   auto q = db_.query(
-      "SELECT c.seq, c.message, c.kind, c.user, c.device, c.tag, c.created_ms, c.ranges, m.content FROM "
+      "SELECT c.seq, c.message, c.kind, c.user, c.device, c.tag, c.created_ms, c.ranges, m.content, c.author FROM "
       "copies c "
       "INDEXED BY copies_pending LEFT JOIN messages m ON m.id = c.message WHERE c.pending = 1 AND c.seq >= ? "
       "ORDER BY c.seq LIMIT ?",
@@ -228,7 +248,7 @@ std::vector<Copy> SqliteStore::pending(std::uint64_t from_seq, std::size_t max) 
 
 std::optional<Copy> SqliteStore::copy(std::uint64_t seq) {
   auto q = db_.query(
-      "SELECT c.seq, c.message, c.kind, c.user, c.device, c.tag, c.created_ms, c.ranges, m.content FROM "
+      "SELECT c.seq, c.message, c.kind, c.user, c.device, c.tag, c.created_ms, c.ranges, m.content, c.author FROM "
       "copies c "
       "LEFT JOIN messages m ON m.id = c.message WHERE c.seq = ?",
       seq);
@@ -238,7 +258,7 @@ std::optional<Copy> SqliteStore::copy(std::uint64_t seq) {
 
 void SqliteStore::sent(const std::vector<Copy>& copies) {
   for (const Copy& c : copies) {
-    if (c.kind == wire::SendKind::read) continue;
+    if (c.message.value == 0) continue;
     db_.run("UPDATE copies SET state = 1 WHERE seq = ? AND state = 0", c.seq);
     db_.run("UPDATE messages SET state = 1, revision = ? WHERE id = ? AND state = 0", touch().value, c.message.value);
   }
@@ -273,12 +293,13 @@ void SqliteStore::accepted(const std::vector<SeqRange>& ranges, WallMs at) {
     std::vector<std::int64_t> messages;
     {
       auto q = db_.query(
-          "SELECT message FROM copies INDEXED BY copies_pending WHERE pending = 1 AND kind = ? "
+          "SELECT message FROM copies INDEXED BY copies_pending WHERE pending = 1 AND kind IN (?, ?) "
           "AND seq BETWEEN ? AND ?",
-          kMessageKind, first, last);
+          kMessageKind, kGroupKind, first, last);
       while (q.step()) messages.push_back(q.integer(0));
     }
-    db_.run("DELETE FROM copies WHERE pending = 1 AND kind = ? AND seq BETWEEN ? AND ?", kReadKind, first, last);
+    db_.run("DELETE FROM copies WHERE pending = 1 AND kind IN (?, ?) AND seq BETWEEN ? AND ?", kReadKind,
+            kGroupReadKind, first, last);
     db_.run("UPDATE copies SET pending = 0, state = max(state, ?) WHERE pending = 1 AND seq BETWEEN ? AND ?", kAccepted,
             first, last);
     for (const std::int64_t message : messages) refresh(message, wire::Code::none, at.value);
@@ -288,7 +309,7 @@ void SqliteStore::accepted(const std::vector<SeqRange>& ranges, WallMs at) {
 void SqliteStore::fail(std::uint64_t seq, wire::Code reason, WallMs at) {
   const auto found = copy(seq);
   if (!found) return;
-  if (found->kind == wire::SendKind::read) {
+  if (found->message.value == 0) {
     db_.run("DELETE FROM copies WHERE seq = ?", seq);
     return;
   }
@@ -308,9 +329,10 @@ void SqliteStore::receipt(const wire::Receipt& r) {
     };
     std::vector<Hit> hits;
     {
-      auto q =
-          db_.query("SELECT seq, message FROM copies WHERE seq BETWEEN ? AND ? AND kind = ? AND user = ? AND state < ?",
-                    first, last, kMessageKind, r.peer_user.value, state);
+      auto q = db_.query(
+          "SELECT seq, message FROM copies WHERE seq BETWEEN ? AND ? AND kind IN (?, ?) AND user = ? AND "
+          "state < ?",
+          first, last, kMessageKind, kGroupKind, r.peer_user.value, state);
       while (q.step()) hits.push_back({q.integer(0), q.integer(1)});
     }
     for (const Hit& hit : hits) {
@@ -329,7 +351,7 @@ void SqliteStore::gone(std::uint64_t seq, WallMs at) {
   {
     auto q = db_.query("SELECT moves, kind FROM copies WHERE seq = ? AND state < ?", seq, kFailed);
     if (!q.step()) return;
-    moves = q.integer(1) == kReadKind ? kMovesMax : q.integer(0);  // a read receipt is not worth moving
+    moves = q.integer(1) != kMessageKind ? kMovesMax : q.integer(0);  // only messages are worth moving
   }
   if (moves >= kMovesMax) return fail(seq, wire::Code::recipient_gone, at);
   db_.run("UPDATE copies SET pending = 0, gone = 1 WHERE seq = ?", seq);
@@ -409,12 +431,12 @@ std::int64_t SqliteStore::peer_of_user(UserId user) {
 
 bool SqliteStore::take(const wire::Deliver& d, WallMs at) {
   if (!first_time(d.from_device, d.seq)) return false;
+  const bool in_group = d.group != GroupId();
   db_.run(
       "INSERT INTO messages(peer, incoming, from_device, seq, content, state, created_ms, accepted_ms, "
-      "delivered_ms, "
-      "revision) VALUES(?, 1, ?, ?, ?, ?, ?, ?, ?, ?)",
-      peer_of_user(d.from_user), d.from_device.value, d.seq, Blob{d.content}, kDelivered, d.sent_at_ms,
-      d.accepted_at_ms, at.value, touch().value);
+      "delivered_ms, revision, author) VALUES(?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      in_group ? peer_of_group(d.group) : peer_of_user(d.from_user), d.from_device.value, d.seq, Blob{d.content},
+      kDelivered, d.sent_at_ms, d.accepted_at_ms, at.value, touch().value, in_group ? d.from_user.value : 0);
   return true;
 }
 

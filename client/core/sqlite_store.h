@@ -40,6 +40,11 @@ class SqliteStore final : public Store {
   void gone(std::uint64_t seq, WallMs at) override;
   std::vector<UserId> users_of_gone(std::size_t max) override;
   std::uint64_t readdress(UserId user, WallMs at) override;
+  void group_event(const wire::GroupEvent& event) override;
+  void group_receipt(const wire::GroupReceipt& receipt) override;
+  std::vector<GroupId> groups_to_fetch(std::size_t max) override;
+  void set_group(const wire::Group& group) override;  // also a transaction of its own
+  void group_lost(GroupId group, wire::Code why) override;
   bool take(const wire::Deliver& deliver, WallMs at) override;
 
   // --- the account. Each of the verbs below is a transaction of its own unless one is open.
@@ -56,6 +61,18 @@ class SqliteStore final : public Store {
   void learn(PeerId peer, const wire::Contact& found);  // the answer of a lookup
   bool remove_contact(PeerId id);                       // its name; the row stays while there is history
   void set_blocked(PeerId id, bool blocked);
+
+  std::optional<Peer> peer_of(UserId user);
+
+  // --- groups
+  std::vector<GroupState> groups();  // those that we are in, by name, without their members
+  std::optional<GroupState> group(GroupId id);
+  std::vector<GroupState> find_groups(std::string_view name_or_id);  // a name, or group:<16 hex digits>
+  std::vector<GroupMark> marks(MessageRow message);
+  std::vector<GroupNote> notes_after(std::int64_t id, std::size_t limit);
+  std::vector<GroupNote> notes_of(GroupId group, std::size_t limit);  // the newest, oldest first
+  std::int64_t listened_notes();
+  void set_listened_notes(std::int64_t last);
 
   // --- history
   MessageRow enqueue(PeerId to, std::string content, WallMs at);
@@ -95,7 +112,20 @@ class SqliteStore final : public Store {
                std::int64_t at_ms);  // its state, from those of its copies
   std::uint64_t next_seq();
   bool first_time(DeviceId device, std::uint64_t seq);
-  std::size_t address_reads_of(const wire::Address& to, std::int64_t peer, WallMs at);
+  struct ReadNotice {
+    std::int64_t peer = 0;
+    wire::SendKind kind = wire::SendKind::read;
+    wire::Address to;
+    DeviceId of;  // whose messages were read
+  };
+  std::size_t address_reads_of(const ReadNotice& notice, WallMs at);
+  void address_to_group(std::int64_t message, GroupId group, std::int64_t created_ms);
+  std::int64_t peer_of_group(GroupId group);
+  GroupState ensure_group(GroupId group);
+  void apply(const wire::GroupEvent& event, GroupState& group);
+  void write_group(const GroupState& group, bool stale);
+  void member_gone(std::int64_t peer, UserId user);
+  void count_marks(std::int64_t message, std::int64_t at_ms);
 
   Sqlite db_;
   std::function<void()> hook_;

@@ -46,6 +46,14 @@ class Store {
   // again, 0 if none. Copies for which there is no other device fail.
   virtual std::uint64_t readdress(UserId user, WallMs at) = 0;
 
+  // Groups. An event is applied once, when it makes the next version; when something is missing, the group is to be
+  // fetched from the directory.
+  virtual void group_event(const wire::GroupEvent& event) = 0;
+  virtual void group_receipt(const wire::GroupReceipt& receipt) = 0;
+  virtual std::vector<GroupId> groups_to_fetch(std::size_t max) = 0;
+  virtual void set_group(const wire::Group& group) = 0;        // as the directory has it
+  virtual void group_lost(GroupId group, wire::Code why) = 0;  // we are not in it: what waits for it fails
+
   // False: already here (exact, by sender device and seq).
   virtual bool take(const wire::Deliver& deliver, WallMs at) = 0;
 };

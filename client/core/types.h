@@ -52,8 +52,9 @@ struct Peer {
   PeerId id;
   UserId user;        // 0: not looked up yet
   std::string phone;  // empty: they wrote to us and we know no number
-  std::string name;   // empty: not a contact
+  std::string name;   // empty: not a contact; of a group: its name
   bool blocked = false;
+  GroupId group;  // not 0: a conversation of many, with no user and no phone
 };
 
 struct Message {
@@ -61,12 +62,14 @@ struct Message {
   PeerId peer;
   bool incoming = false;
   DeviceId from_device;   // incoming
+  UserId author;          // incoming, in a group
   std::uint64_t seq = 0;  // incoming: the sender's number; outgoing: the first copy's, 0 while it has none
   std::string content;    // schemas/content.h decodes it
   State state = State::queued;
   wire::Code reason = wire::Code::none;                         // state failed
   std::int64_t created_ms = 0;                                  // by the sender's clock
   std::int64_t accepted_ms = 0, delivered_ms = 0, read_ms = 0;  // 0: not yet
+  std::uint32_t recipients = 0, got = 0, seen = 0;              // outgoing, in a group: how many of how many
   Revision revision;
 };
 
@@ -79,6 +82,37 @@ struct Copy {
   std::int64_t created_ms = 0;
   std::string content;
   std::vector<SeqRange> ranges;
+  DeviceId author;  // kind group_read
+};
+
+// A group as this device knows it.
+struct GroupState {
+  PeerId peer;
+  wire::Address address;  // tag 0: not known yet
+  std::uint64_t version = 0;
+  std::string name, description, picture;
+  wire::GroupSettings settings;
+  wire::GroupRole role = wire::GroupRole::none;  // ours; none: not in it (any more)
+  std::vector<wire::GroupMember> members;        // empty until the directory was asked
+  GroupId id() const { return GroupId(address.user.value); }
+};
+
+// What became of our message at one member.
+struct GroupMark {
+  UserId user;
+  std::int64_t delivered_ms = 0, read_ms = 0;  // 0: not yet
+};
+
+// A line of a group's history: who did what.
+struct GroupNote {
+  std::int64_t id = 0;  // growing
+  GroupId group;
+  std::uint64_t version = 0;
+  wire::GroupEventKind kind = wire::GroupEventKind::created;
+  wire::GroupRole role = wire::GroupRole::none;
+  UserId actor;
+  std::vector<UserId> users;
+  std::int64_t at_ms = 0;
 };
 
 }  // namespace barid::client

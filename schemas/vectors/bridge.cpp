@@ -20,8 +20,40 @@ struct is_byte_array : std::false_type {};
 template <std::size_t N>
 struct is_byte_array<std::array<std::uint8_t, N>> : std::true_type {};
 
-constexpr std::string_view kSendKinds[] = {"message", "read"};
+// The words of wire.capnp.
+constexpr std::string_view kSendKinds[] = {"message", "read", "group", "groupRead"};
 constexpr std::string_view kReceiptKinds[] = {"delivered", "read", "failed"};
+constexpr std::string_view kRoles[] = {"none", "member", "admin", "owner"};
+constexpr std::string_view kInviteActions[] = {"show", "create", "revoke"};
+constexpr std::string_view kEventKinds[] = {"created",       "edited",        "membersAdded", "membersRemoved",
+                                            "memberLeft",    "roleChanged",   "deleted",      "inviteChanged",
+                                            "joinRequested", "devicesChanged"};
+template <class T>
+struct Words {};
+template <>
+struct Words<wire::SendKind> {
+  static constexpr auto& of = kSendKinds;
+};
+template <>
+struct Words<wire::ReceiptKind> {
+  static constexpr auto& of = kReceiptKinds;
+};
+template <>
+struct Words<wire::GroupRole> {
+  static constexpr auto& of = kRoles;
+};
+template <>
+struct Words<wire::InviteAction> {
+  static constexpr auto& of = kInviteActions;
+};
+template <>
+struct Words<wire::GroupEventKind> {
+  static constexpr auto& of = kEventKinds;
+};
+template <class T>
+concept Worded = requires {
+  Words<T>::of;
+};
 
 template <class Enum, std::size_t N>
 Enum named(const std::string& name, const std::string_view (&names)[N]) {
@@ -30,7 +62,7 @@ Enum named(const std::string& name, const std::string_view (&names)[N]) {
   throw std::runtime_error("unknown name " + name);
 }
 wire::Code code_named(const std::string& name) {
-  for (std::uint16_t i = 0; i <= static_cast<std::uint16_t>(wire::Code::undeliverable); ++i)
+  for (std::uint16_t i = 0; i <= static_cast<std::uint16_t>(wire::kLastCode); ++i)
     if (wire::name_of(static_cast<wire::Code>(i)) == name) return static_cast<wire::Code>(i);
   throw std::runtime_error("unknown code " + name);
 }
@@ -44,6 +76,11 @@ struct Writer {
     json[name] = value(field);
   }
   void bytes(const char* name, std::string& field) { json[name] = crypto::to_hex(field); }
+  template <class T>
+  void optional(const char* flag, const char* name, std::optional<T>& field) {
+    T absent{};
+    json[flag] = field.has_value(), json[name] = value(field ? *field : absent);
+  }
 
   template <class T>
   static Json value(T& field) {
@@ -57,10 +94,8 @@ struct Writer {
       return list;
     } else if constexpr (std::is_same_v<T, wire::Code>) {
       return std::string(wire::name_of(field));
-    } else if constexpr (std::is_same_v<T, wire::SendKind>) {
-      return std::string(kSendKinds[static_cast<std::size_t>(field)]);
-    } else if constexpr (std::is_same_v<T, wire::ReceiptKind>) {
-      return std::string(kReceiptKinds[static_cast<std::size_t>(field)]);
+    } else if constexpr (Worded<T>) {
+      return std::string(Words<T>::of[static_cast<std::size_t>(field)]);
     } else if constexpr (std::is_integral_v<T> && sizeof(T) == 8) {
       return std::to_string(field);
     } else if constexpr (std::is_arithmetic_v<T> || std::is_same_v<T, std::string>) {
@@ -80,6 +115,10 @@ struct Reader {
     read(json.at(name), field);
   }
   void bytes(const char* name, std::string& field) { field = unhex(json.at(name).get<std::string>()); }
+  template <class T>
+  void optional(const char* flag, const char* name, std::optional<T>& field) {
+    if (json.at(flag).get<bool>()) read(json.at(name), field.emplace());
+  }
 
   template <class T>
   static void read(const Json& from, T& field) {
@@ -93,10 +132,8 @@ struct Reader {
       for (const Json& item : from) read(item, field.emplace_back());
     } else if constexpr (std::is_same_v<T, wire::Code>) {
       field = code_named(from.get<std::string>());
-    } else if constexpr (std::is_same_v<T, wire::SendKind>) {
-      field = named<wire::SendKind>(from.get<std::string>(), kSendKinds);
-    } else if constexpr (std::is_same_v<T, wire::ReceiptKind>) {
-      field = named<wire::ReceiptKind>(from.get<std::string>(), kReceiptKinds);
+    } else if constexpr (Worded<T>) {
+      field = named<T>(from.get<std::string>(), Words<T>::of);
     } else if constexpr (std::is_same_v<T, std::int64_t>) {
       field = std::stoll(from.get<std::string>());
     } else if constexpr (std::is_integral_v<T> && sizeof(T) == 8) {
@@ -136,7 +173,7 @@ void describe(V& v, wire::Welcome& w) {
 template <class V>
 void describe(V& v, wire::Send& s) {
   v("seq", s.seq), v("to", s.to), v("kind", s.kind), v("sentAtMs", s.sent_at_ms), v("ttlS", s.ttl_s);
-  v.bytes("content", s.content), v("ranges", s.ranges);
+  v.bytes("content", s.content), v("ranges", s.ranges), v("author", s.author);
 }
 template <class V>
 void describe(V& v, wire::Accepted& a) {
@@ -149,7 +186,7 @@ void describe(V& v, wire::Refused& r) {
 template <class V>
 void describe(V& v, wire::Deliver& d) {
   v("fromUser", d.from_user), v("fromDevice", d.from_device), v("seq", d.seq), v("sentAtMs", d.sent_at_ms);
-  v("acceptedAtMs", d.accepted_at_ms), v.bytes("content", d.content);
+  v("acceptedAtMs", d.accepted_at_ms), v.bytes("content", d.content), v("group", d.group);
 }
 template <class V>
 void describe(V& v, wire::Receipt& r) {
@@ -239,6 +276,117 @@ void describe(V& v, wire::Devices& r) {
   v("devices", r.devices);
 }
 template <class V>
+void describe(V& v, wire::GroupSettings& s) {
+  v("onlyAdminsSend", s.only_admins_send), v("onlyAdminsEdit", s.only_admins_edit), v("joinApproval", s.join_approval);
+}
+template <class V>
+void describe(V& v, wire::GroupMember& m) {
+  v("user", m.user), v("role", m.role);
+}
+template <class V>
+void describe(V& v, wire::GroupReceiptPart& p) {
+  v("users", p.users), v("ranges", p.ranges);
+}
+template <class V>
+void describe(V& v, wire::GroupReceipt& r) {
+  v("group", r.group), v("kind", r.kind), v("atMs", r.at_ms), v("parts", r.parts);
+}
+template <class V>
+void describe(V& v, wire::GroupDevice& d) {
+  v("user", d.user), v("device", d.device);
+}
+template <class V>
+void describe(V& v, wire::GroupEvent& e) {
+  v("group", e.group), v("version", e.version), v("kind", e.kind), v("role", e.role), v("actor", e.actor);
+  v("atMs", e.at_ms), v("users", e.users), v("devices", e.devices), v("devicesLeftOut", e.devices_left_out);
+  v("name", e.name), v("description", e.description), v("picture", e.picture), v("settings", e.settings);
+}
+template <class V>
+void describe(V& v, wire::CreateGroup& r) {
+  v("key", r.key), v("name", r.name), v("description", r.description), v("picture", r.picture);
+  v("settings", r.settings), v("members", r.members);
+}
+template <class V>
+void describe(V& v, wire::EditGroup& r) {
+  v("group", r.group), v("expectedVersion", r.expected_version), v.optional("setName", "name", r.name);
+  v.optional("setDescription", "description", r.description), v.optional("setPicture", "picture", r.picture);
+  v.optional("setSettings", "settings", r.settings);
+}
+template <class V>
+void describe(V& v, wire::AddMembers& r) {
+  v("group", r.group), v("users", r.users);
+}
+template <class V>
+void describe(V& v, wire::RemoveMembers& r) {
+  v("group", r.group), v("users", r.users);
+}
+template <class V>
+void describe(V& v, wire::SetRole& r) {
+  v("group", r.group), v("user", r.user), v("role", r.role);
+}
+template <class V>
+void describe(V& v, wire::LeaveGroup& r) {
+  v("group", r.group), v("successor", r.successor);
+}
+template <class V>
+void describe(V& v, wire::DeleteGroup& r) {
+  v("group", r.group);
+}
+template <class V>
+void describe(V& v, wire::GetGroup& r) {
+  v("group", r.group);
+}
+template <class V>
+void describe(V& v, wire::ListGroups& r) {
+  v("after", r.after);
+}
+template <class V>
+void describe(V& v, wire::GroupInvite& r) {
+  v("group", r.group), v("action", r.action);
+}
+template <class V>
+void describe(V& v, wire::JoinByInvite& r) {
+  v("token", r.token);
+}
+template <class V>
+void describe(V& v, wire::ListJoinRequests& r) {
+  v("group", r.group);
+}
+template <class V>
+void describe(V& v, wire::AnswerJoinRequest& r) {
+  v("group", r.group), v("user", r.user), v("accept", r.accept);
+}
+template <class V>
+void describe(V& v, wire::Group& g) {
+  v("address", g.address), v("version", g.version), v("createdAtMs", g.created_at_ms), v("createdBy", g.created_by);
+  v("name", g.name), v("description", g.description), v("picture", g.picture), v("settings", g.settings);
+  v("members", g.members);
+}
+template <class V>
+void describe(V& v, wire::GroupShort& g) {
+  v("address", g.address), v("version", g.version), v("name", g.name), v("role", g.role), v("members", g.members);
+}
+template <class V>
+void describe(V& v, wire::GroupList& r) {
+  v("groups", r.groups), v("more", r.more);
+}
+template <class V>
+void describe(V& v, wire::Invite& r) {
+  v("token", r.token), v("createdAtMs", r.created_at_ms), v("createdBy", r.created_by);
+}
+template <class V>
+void describe(V& v, wire::JoinRequest& r) {
+  v("user", r.user), v("atMs", r.at_ms);
+}
+template <class V>
+void describe(V& v, wire::JoinRequestList& r) {
+  v("group", r.group), v("requests", r.requests);
+}
+template <class V>
+void describe(V& v, wire::GroupChanged& r) {
+  v("group", r.group), v("version", r.version), v("skipped", r.skipped);
+}
+template <class V>
 void describe(V& v, content::Text& t) {
   v("text", t.text);
 }
@@ -265,14 +413,21 @@ template <class V>
 void describe(V& v, envelope::Envelope& e) {
   v("fromUser", e.from_user), v("fromDevice", e.from_device), v("seq", e.seq), v("toUser", e.to_user);
   v("toDevice", e.to_device), v("acceptedAtMs", e.accepted_at.value), v("expiresAtMs", e.expires_at.value);
+  v("group", e.group);
 }
 
 // Names of a variant's alternatives, in its order.
-constexpr std::string_view kFrames[] = {"challenge", "login", "welcome", "send", "accepted", "refused", "deliver",
-                                        "receipt",   "ack",   "ping",    "pong", "error",    "request", "response"};
-constexpr std::string_view kRequests[] = {"requestCode", "verifyCode",  "lookup",       "block",    "unblock",
-                                          "listBlocked", "listDevices", "revokeDevice", "devicesOf"};
-constexpr std::string_view kResponses[] = {"error", "codeSent", "registered", "contacts", "done", "users", "devices"};
+constexpr std::string_view kFrames[] = {"challenge", "login",    "welcome",      "send",      "accepted", "refused",
+                                        "deliver",   "receipt",  "ack",          "ping",      "pong",     "error",
+                                        "request",   "response", "groupReceipt", "groupEvent"};
+constexpr std::string_view kRequests[] = {
+    "requestCode",      "verifyCode",  "lookup",      "block",      "unblock",     "listBlocked",   "listDevices",
+    "revokeDevice",     "devicesOf",   "createGroup", "editGroup",  "addMembers",  "removeMembers", "setRole",
+    "leaveGroup",       "deleteGroup", "groupInfo",   "listGroups", "groupInvite", "joinByInvite",  "listJoinRequests",
+    "answerJoinRequest"};
+constexpr std::string_view kResponses[] = {"error",  "codeSent", "registered",   "contacts",
+                                           "done",   "users",    "devices",      "group",
+                                           "groups", "invite",   "joinRequests", "groupChanged"};
 
 template <class Variant, std::size_t I = 0>
 Variant nth(std::size_t index) {
@@ -367,15 +522,24 @@ Json to_json(const envelope::Envelope& envelope) {
   json["kind"] = static_cast<unsigned>(envelope.kind);
   json["attempts"] = static_cast<unsigned>(envelope.attempts);
   json["frame"] = crypto::to_hex(envelope.frame);
+  json["recipients"] = Json::array();
+  for (const auto& to : envelope.recipients)
+    json["recipients"].push_back(
+        {{"user", std::to_string(to.user.value)}, {"device", std::to_string(to.device.value)}});
   return json;
 }
-envelope::Envelope envelope_from_json(const Json& json, std::string& frame_bytes) {
+envelope::Envelope envelope_from_json(const Json& json, std::string& frame_bytes,
+                                      std::vector<envelope::Recipient>& recipients) {
   envelope::Envelope envelope;
   Reader::read(json, envelope);
   envelope.kind = static_cast<envelope::Kind>(json.at("kind").get<std::uint8_t>());
   envelope.attempts = json.at("attempts").get<std::uint8_t>();
   frame_bytes = unhex(json.at("frame").get<std::string>());
   envelope.frame = frame_bytes;
+  for (const Json& to : json.at("recipients"))
+    recipients.push_back({UserId(std::stoull(to.at("user").get<std::string>())),
+                          DeviceId(std::stoull(to.at("device").get<std::string>()))});
+  envelope.recipients = recipients;
   return envelope;
 }
 

@@ -29,8 +29,9 @@ Json to_json(const token::Token& token);  // the values alone
 token::Token token_from_json(const Json& json);
 
 Json to_json(const envelope::Envelope& envelope);  // the values alone; `frame` in hex
-// The envelope's frame points into `frame_bytes`, which the caller keeps.
-envelope::Envelope envelope_from_json(const Json& json, std::string& frame_bytes);
+// The envelope points into `frame_bytes` and `recipients`, which the caller keeps.
+envelope::Envelope envelope_from_json(const Json& json, std::string& frame_bytes,
+                                      std::vector<envelope::Recipient>& recipients);
 
 std::string encode_frame(const wire::Frame& frame);
 std::string unhex(std::string_view hex);  // throws std::runtime_error

@@ -12,6 +12,7 @@ namespace {
 constexpr std::int64_t kNowMs = 1'767'225'600'000;  // 2026-01-01 00:00:00 UTC
 const UserId kAlice(0x1122334455667788), kBob(0x99aabbccddeeff00);
 const DeviceId kAlicePhone(0x0102030405060708), kBobPhone(0xf1f2f3f4f5f6f7f8);
+const GroupId kChoir(0x6772702d63686f69);
 
 template <std::size_t N>
 std::array<std::uint8_t, N> counting(std::uint8_t from) {
@@ -35,6 +36,9 @@ token::Token example_token() {
 std::string signature_for(const std::array<std::uint8_t, 32>& nonce, SessionNo session, const std::string& token) {
   return std::string(crypto::view(crypto::sign(wire::login_message(nonce, session, token), device_key().secret_key)));
 }
+wire::Address choir_address() {
+  return {UserId(kChoir.value), DeviceId(0), token::address_tag(UserId(kChoir.value), DeviceId(0), kAddressKey)};
+}
 wire::Address bob_address() { return {kBob, kBobPhone, token::address_tag(kBob, kBobPhone, kAddressKey)}; }
 
 struct Named {
@@ -51,13 +55,13 @@ std::vector<Named> session_frames() {
       {"challenge", Challenge{nonce, kNowMs, 1, 1, "edge-1"}},
       {"login", Login{token, signature_for(nonce, SessionNo(7), token), SessionNo(7), "example/1.0"}},
       {"welcome", Welcome{kAlice, kAlicePhone, kNowMs, 64, 128, 61'440, 20'000, 30'000, 2'592'000, 0xfeedface12345678}},
-      {"send a message", Send{1, bob_address(), SendKind::message, kNowMs, 0, hello, {}}},
-      {"send read receipts", Send{2, bob_address(), SendKind::read, kNowMs, 0, "", {{1, 3}, {9, 1}}}},
+      {"send a message", Send{1, bob_address(), SendKind::message, kNowMs, 0, hello, {}, {}}},
+      {"send read receipts", Send{2, bob_address(), SendKind::read, kNowMs, 0, "", {{1, 3}, {9, 1}}, {}}},
       {"accepted", Accepted{{{1, 2}, {4, 60}}}},
       {"refused, retry later", Refused{3, Code::rate_limited, 1'500, "200 sends a second for each device"}},
       {"refused for good", Refused{3, Code::unknown_recipient, 0, ""}},
-      {"deliver", Deliver{kAlice, kAlicePhone, 1, kNowMs, kNowMs + 3, hello}},
-      {"deliver of nothing", Deliver{kAlice, kAlicePhone, 0xfffffffffffffffe, -1, 0, ""}},
+      {"deliver", Deliver{kAlice, kAlicePhone, 1, kNowMs, kNowMs + 3, hello, {}}},
+      {"deliver of nothing", Deliver{kAlice, kAlicePhone, 0xfffffffffffffffe, -1, 0, "", {}}},
       {"receipt delivered", Receipt{ReceiptKind::delivered, kBob, kBobPhone, {{1, 2}}, kNowMs + 5, Code::none}},
       {"receipt read", Receipt{ReceiptKind::read, kBob, kBobPhone, {{1, 1}}, kNowMs + 9'000, Code::none}},
       {"receipt failed", Receipt{ReceiptKind::failed, kBob, kBobPhone, {{2, 1}}, kNowMs, Code::expired}},
@@ -95,9 +99,74 @@ std::vector<Named> directory_frames() {
   };
 }
 
+std::vector<Named> group_frames() {
+  using namespace wire;
+  const std::string hello = content::encode(content::Text{"hello"}).value();
+  const GroupSettings settings{true, false, true};
+  const UserId carol(3);
+  const auto event = [](GroupEventKind kind, std::uint64_t version) {
+    GroupEvent e;
+    e.group = kChoir, e.version = version, e.kind = kind, e.actor = kAlice, e.at_ms = kNowMs;
+    return e;
+  };
+  GroupEvent created = event(GroupEventKind::created, 1);
+  created.users = {kAlice, kBob};
+  created.devices = {{kAlice, kAlicePhone}, {kBob, kBobPhone}};
+  created.name = "Choir", created.description = "Tuesdays", created.picture = "https://media.example/77";
+  created.settings = settings;
+  GroupEvent promoted = event(GroupEventKind::role_changed, 2);
+  promoted.role = GroupRole::admin, promoted.users = {kBob};
+  GroupEvent left = event(GroupEventKind::member_left, 3);
+  GroupEvent changed = event(GroupEventKind::devices_changed, 4);
+  changed.users = {kBob}, changed.devices_left_out = true;
+  return {
+      {"send to a group", Send{3, choir_address(), SendKind::group, kNowMs, 0, hello, {}, {}}},
+      {"send read receipts to a group",
+       Send{4, choir_address(), SendKind::group_read, kNowMs, 0, "", {{1, 3}}, kBobPhone}},
+      {"deliver in a group", Deliver{kAlice, kAlicePhone, 3, kNowMs, kNowMs + 3, hello, kChoir}},
+      {"receipt of a group that refuses",
+       Receipt{ReceiptKind::failed, UserId(kChoir.value), DeviceId(0), {{3, 1}}, kNowMs, Code::not_member}},
+      {"group receipt",
+       GroupReceipt{
+           kChoir, ReceiptKind::delivered, kNowMs + 5, {{{kBob, carol}, {{3, 1}}}, {{kAlice}, {{1, 2}, {5, 1}}}}}},
+      {"group receipt of nobody", GroupReceipt{kChoir, ReceiptKind::read, 0, {}}},
+      {"group created", created},
+      {"role changed", promoted},
+      {"member left", left},
+      {"devices changed, too many to list", changed},
+      {"create a group", Request{10, CreateGroup{77, "Choir", "Tuesdays", "", settings, {kBob, carol}}}},
+      {"edit a group", Request{11, EditGroup{kChoir, 4, "Choir 2", std::nullopt, "", std::nullopt}}},
+      {"edit a group's settings", Request{11, EditGroup{kChoir, 0, std::nullopt, "Fridays", std::nullopt, settings}}},
+      {"add members", Request{12, AddMembers{kChoir, {kBob, carol}}}},
+      {"remove members", Request{13, RemoveMembers{kChoir, {carol}}}},
+      {"set a role", Request{14, SetRole{kChoir, kBob, GroupRole::owner}}},
+      {"leave a group", Request{15, LeaveGroup{kChoir, kBob}}},
+      {"delete a group", Request{16, DeleteGroup{kChoir}}},
+      {"group info", Request{17, GetGroup{kChoir}}},
+      {"list groups", Request{18, ListGroups{kChoir}}},
+      {"revoke an invite", Request{19, GroupInvite{kChoir, InviteAction::revoke}}},
+      {"join by invite", Request{20, JoinByInvite{"Z3JwLWNob2k.AAECAwQFBgcICQoLDA0ODw"}}},
+      {"list join requests", Request{21, ListJoinRequests{kChoir}}},
+      {"answer a join request", Request{22, AnswerJoinRequest{kChoir, carol, true}}},
+      {"group", Response{17, Group{choir_address(),
+                                   4,
+                                   kNowMs,
+                                   kAlice,
+                                   "Choir",
+                                   "Tuesdays",
+                                   "",
+                                   settings,
+                                   {{kAlice, GroupRole::owner}, {kBob, GroupRole::admin}}}}},
+      {"groups", Response{18, GroupList{{{choir_address(), 4, "Choir", GroupRole::admin, 2}}, true}}},
+      {"invite", Response{19, Invite{"Z3JwLWNob2k.AAECAwQFBgcICQoLDA0ODw", kNowMs, kAlice}}},
+      {"join requests", Response{21, JoinRequestList{kChoir, {{carol, kNowMs}}}}},
+      {"group changed", Response{12, GroupChanged{kChoir, 5, {carol}}}},
+  };
+}
+
 Json frames_json() {
   Json list = Json::array();
-  for (auto frames : {session_frames(), directory_frames()})
+  for (auto frames : {session_frames(), directory_frames(), group_frames()})
     for (const Named& n : frames) {
       Json entry = to_json(n.frame);
       entry["name"] = n.name;
@@ -189,16 +258,31 @@ Json batch_json() {
     throw std::runtime_error("no frame " + name);
   };
   const std::string deliver = frame_named("deliver"), receipt = frame_named("receipt delivered");
-  const std::vector<envelope::Envelope> envelopes = {
-      {kAlice, kAlicePhone, 1, kBob, kBobPhone, WallMs{kNowMs + 3}, WallMs{kNowMs + 2'592'000'003},
-       envelope::Kind::message, 2, deliver},
-      {kBob, kBobPhone, 0, kAlice, kAlicePhone, WallMs{kNowMs + 5}, WallMs{kNowMs + 2'592'000'005},
-       envelope::Kind::receipt, 0, receipt}};
+  std::vector<envelope::Envelope> envelopes = {{kAlice, kAlicePhone, 1, kBob, kBobPhone, WallMs{kNowMs + 3},
+                                                WallMs{kNowMs + 2'592'000'003}, envelope::Kind::message, 2, deliver},
+                                               {kBob, kBobPhone, 0, kAlice, kAlicePhone, WallMs{kNowMs + 5},
+                                                WallMs{kNowMs + 2'592'000'005}, envelope::Kind::receipt, 0, receipt}};
+  // As an edge without groups wrote it: these two, and no more.
+  const std::string older_hex =
+      "000000002600000000000000030001000100000000000000efcdab00000000000c0000000000000001000000970000000800"
+      "00000800010088776655443322110807060504030201010000000000000000ffeeddccbbaa99f8f7f6f5f4f3f2f103a8da76"
+      "9b010000037059119c010000000200000000000025000000f201000000ffeeddccbbaa99f8f7f6f5f4f3f2f1000000000000"
+      "00008877665544332211080706050403020105a8da769b010000057059119c01000001000000000000002100000072010000"
+      "0107003a1009500501ff887766554433221101080706050403020101013ea8da769b013f03a8da769b011101829f10045001"
+      "0111ff01321f68656c6c6f0000000108002a10095004010000feffeeddccbbaa99fff8f7f6f5f4f3f2f1003f05a8da769b01"
+      "110117110402010101020000";
+  const envelope::Recipient recipients[] = {{kBob, kBobPhone}, {UserId(77), DeviceId(78)}};
+  envelopes.push_back({kAlice, kAlicePhone, 2, UserId(), DeviceId(), WallMs{kNowMs + 7}, WallMs{kNowMs + 2'592'000'007},
+                       envelope::Kind::message, 0, deliver, GroupId(0x6a09e667f3bcc908), recipients});
   std::string bytes;
   envelope::encode_batch(bytes, 0xabcdef, 12, envelopes);
   Json list = Json::array();
   for (const auto& e : envelopes) list.push_back(to_json(e));
-  return {{"origin", std::to_string(0xabcdef)}, {"number", "12"}, {"envelopes", list}, {"hex", crypto::to_hex(bytes)}};
+  return {{"origin", std::to_string(0xabcdef)},
+          {"number", "12"},
+          {"envelopes", list},
+          {"hex", crypto::to_hex(bytes)},
+          {"olderHex", older_hex}};
 }
 
 }  // namespace

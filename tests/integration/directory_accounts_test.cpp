@@ -160,7 +160,7 @@ TEST_F(Registration, CodesForManyNumbersFromOneNetworkAreThrottled) {
 TEST_F(Registration, GuessingANumbersCodesOverDaysIsCapped) {
   config.code_resend = std::chrono::seconds(0);
   directory = std::make_unique<Directory>(
-      *pool, config, secrets, sender, [](storage::Change) {}, [this] { return now; });
+      *pool, config, secrets, sender, [](storage::Change) {}, [](GroupId) {}, [this] { return now; });
   int tries = 0;
   Code last = Code::code_wrong;
   for (int i = 0; i < 40 && last != Code::code_throttled; ++i) {

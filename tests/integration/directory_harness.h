@@ -77,7 +77,7 @@ class DirectoryTest : public testing::Test {
     pool = std::make_unique<storage::Pool>(url, 4);
     directory = std::make_unique<Directory>(
         *pool, config, secrets, sender, [this](storage::Change change) { projected.push_back(change); },
-        [this] { return now; });
+        [this](GroupId group) { publish(group); }, [this] { return now; });
   }
 
   template <class Expected>
@@ -102,6 +102,7 @@ class DirectoryTest : public testing::Test {
   RememberingSender sender;
   WallMs now{1'700'000'000'000};
   std::vector<storage::Change> projected;
+  std::function<void(GroupId)> publish = [](GroupId) {};
   std::unique_ptr<storage::Pool> pool;
   std::unique_ptr<Directory> directory;
 };

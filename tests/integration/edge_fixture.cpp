@@ -125,7 +125,7 @@ std::string TestClient::read_raw(std::string_view until) {
 
 // ---- the process
 
-EdgeProcess::EdgeProcess(const EdgeOptions& options) {
+EdgeProcess::EdgeProcess(const EdgeOptions& options) : worker_roles_(options.worker_roles) {
   crypto::init_crypto();
   directory_ = crypto::make_key_pair();
   device_key_ = crypto::make_key_pair();
@@ -137,20 +137,24 @@ EdgeProcess::EdgeProcess(const EdgeOptions& options) {
   broker::apply_topology(*control, nats_config, MessagesConfig{});
   control->put(broker::kMetaBucket, broker::kMetaDirectoryKey, crypto::to_hex(crypto::view(directory_.public_key)));
   control->put(broker::kMetaBucket, broker::kMetaAddressKey, crypto::to_hex(crypto::view(address_key_)));
-  owner = std::make_unique<FakeOwner>("ipc://" + dir_.file("owner"));
-  own(1);
+  if (worker_roles_.empty()) {
+    owner = std::make_unique<FakeOwner>("ipc://" + dir_.file("owner"));
+    own(1);
+  }
 
   port_ = test::free_port();
   more_port_ = test::free_port();
   observe_port_ = test::free_port();
   std::ofstream config(dir_.file("barid.toml"));
   config << "[log]\nlevel = \"debug\"\n[nats]\nurl = \"" << nats.url() << "\"\npartitions = " << kPartitions
-         << "\n[edge]\nengine = \"" << options.engine << "\"\n"
+         << "\ninbox_shards = 1\n[worker]\nlease_s = 1\nbus_endpoint = \"ipc://" << dir_.file("worker")
+         << "\"\n[edge]\nengine = \"" << options.engine << "\"\n"
          << options.edge_lines << "\n[[edge.listeners]]\nport = " << port_ << "\n"
          << options.listener_lines << "\n";
   if (!options.more_listeners.empty())
     config << "[[edge.listeners]]\nport = " << more_port_ << "\n" << options.more_listeners << "\n";
   config.close();
+  if (!worker_roles_.empty()) start_worker();
   const auto self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   process = std::make_unique<test::ChildProcess>(
       std::vector<std::string>{self / "barid-edge", "--config", dir_.file("barid.toml"), "--name", "edge-t",
@@ -160,11 +164,22 @@ EdgeProcess::EdgeProcess(const EdgeOptions& options) {
 }
 
 EdgeProcess::~EdgeProcess() {
-  if (::testing::Test::HasFailure()) std::fprintf(stderr, "%s\n", test::read_file(dir_.file("edge.log")).c_str());
+  if (!::testing::Test::HasFailure()) return;
+  std::fprintf(stderr, "%s\n", test::read_file(dir_.file("edge.log")).c_str());
+  std::fprintf(stderr, "%s\n", test::read_file(dir_.file("worker.log")).c_str());
+}
+
+void EdgeProcess::start_worker() {
+  const auto self = std::filesystem::read_symlink("/proc/self/exe").parent_path();
+  worker = std::make_unique<test::ChildProcess>(
+      std::vector<std::string>{self / "barid-worker", "--config", dir_.file("barid.toml"), "--name", "worker-t",
+                               "--roles", worker_roles_, "--observe-port", "0"},
+      dir_.file("worker.log"));
 }
 
 bool EdgeProcess::wait_ready() {
-  return test::wait_until([this] { return http("/readyz").find("200 OK") != std::string::npos; });
+  return test::wait_until([this] { return http("/readyz").find("200 OK") != std::string::npos; },
+                          std::chrono::seconds(60));
 }
 
 std::string EdgeProcess::http(const std::string& path) {

@@ -1,5 +1,5 @@
-// A real barid-edge between a real nats-server, an owner's bus played by the test, and clients on loopback sockets.
-// Owned by the test; the owner's bus has its own thread.
+// A real barid-edge between a real nats-server, an owner's bus played by the test (or a real barid-worker), and clients
+// on loopback sockets. Owned by the test; the owner's bus has its own thread.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -84,6 +84,7 @@ struct EdgeOptions {
   std::string edge_lines;      // more lines of [edge]
   std::string listener_lines;  // more lines of the first listener
   std::string more_listeners;
+  std::string worker_roles;  // not empty: a barid-worker with these takes the place of the fake owner
 };
 
 class EdgeProcess {
@@ -97,6 +98,7 @@ class EdgeProcess {
   std::uint16_t more_port() const { return more_port_; }
   std::string folder() const { return dir_.path(); }
   bool wait_ready();
+  void start_worker();  // also after worker->signal(SIGKILL)
   std::string http(const std::string& path);
   wire::Welcome log_in(TestClient& client, UserId user, DeviceId device, std::uint64_t session_no = 1);
   wire::Login login(const wire::Challenge& challenge, UserId user, DeviceId device, std::uint64_t session_no) const;
@@ -111,9 +113,10 @@ class EdgeProcess {
   test::PrivateNats nats;
   std::unique_ptr<broker::Control> control;
   std::unique_ptr<FakeOwner> owner;
-  std::unique_ptr<test::ChildProcess> process;
+  std::unique_ptr<test::ChildProcess> process, worker;
 
  private:
+  std::string worker_roles_;
   test::TempDir dir_;
   crypto::KeyPair directory_, device_key_;
   crypto::ShortKey address_key_{7};

@@ -109,7 +109,7 @@ TEST_F(ConfigFile, ValuesThatCannotWorkAreRefused) {
   EXPECT_EQ(complaint("[edge]\nthreads = 0"), "[edge] threads must be at least 1");
   EXPECT_EQ(complaint("[edge]\nengine = \"kqueue\""), "[edge] engine must be auto, io_uring or epoll");
   EXPECT_EQ(complaint("[[edge.listeners]]\nkind = \"udp\""), "[edge.listeners] kind must be tcp or websocket");
-  EXPECT_EQ(complaint("[worker]\nroles = [\"cook\"]"), "[worker] roles knows only delivery and directory");
+  EXPECT_EQ(complaint("[worker]\nroles = [\"cook\"]"), "[worker] roles knows only delivery, fanout and directory");
   EXPECT_EQ(complaint("[directory]\ncode_sender = \"sms\""), "[directory] code_sender must be log or webhook");
   EXPECT_EQ(complaint("[directory]\ncode_sender = \"webhook\""),
             "[directory] webhook_url and webhook_secret_file are needed when code_sender is webhook");

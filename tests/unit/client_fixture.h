@@ -61,6 +61,11 @@ class FullDisk final : public Store {
   std::vector<UserId> users_of_gone(std::size_t n) override { return real_.users_of_gone(n); }
   std::uint64_t readdress(UserId u, WallMs at) override { return real_.readdress(u, at); }
   bool take(const wire::Deliver& d, WallMs at) override { return real_.take(d, at); }
+  void group_event(const wire::GroupEvent& e) override { real_.group_event(e); }
+  void group_receipt(const wire::GroupReceipt& r) override { real_.group_receipt(r); }
+  std::vector<GroupId> groups_to_fetch(std::size_t n) override { return real_.groups_to_fetch(n); }
+  void set_group(const wire::Group& g) override { real_.set_group(g); }
+  void group_lost(GroupId g, wire::Code c) override { real_.group_lost(g, c); }
 
  private:
   SqliteStore& real_;

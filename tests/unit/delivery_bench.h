@@ -42,6 +42,11 @@ class Bench : public ::testing::Test, public Port {
     wire::Receipt what;
     Tag tag;
   };
+  struct GroupReceipt {
+    DeviceId to;
+    wire::GroupReceipt what;
+    Tag tag;
+  };
   struct Buried {
     std::string what;
     wire::Code reason;
@@ -129,6 +134,7 @@ class Bench : public ::testing::Test, public Port {
   }
   void receipts_are_durable() {
     for (const Receipt& receipt : std::exchange(receipts, {})) core->on_receipt_durable(receipt.tag);
+    for (const GroupReceipt& receipt : std::exchange(group_receipts, {})) core->on_receipt_durable(receipt.tag);
   }
   void turn() { core->end_turn(now, wall); }
   void later(milliseconds by) {
@@ -162,6 +168,7 @@ class Bench : public ::testing::Test, public Port {
   std::vector<Kicked> kicks;
   std::vector<Parked> parks;
   std::vector<Receipt> receipts;
+  std::vector<GroupReceipt> group_receipts;
   std::vector<Buried> burials;
   std::vector<StreamSeq> acknowledged;
   std::deque<Read> reads;
@@ -178,7 +185,10 @@ class Bench : public ::testing::Test, public Port {
   }
   void publish_receipt(const Envelope& e, Tag tag) override {
     const auto frame = wire::decode(*wire::split(e.frame));
-    receipts.push_back({e.to_device, std::get<wire::Receipt>(*frame), tag});
+    if (const auto* of_group = std::get_if<wire::GroupReceipt>(&*frame))
+      group_receipts.push_back({e.to_device, *of_group, tag});
+    else
+      receipts.push_back({e.to_device, std::get<wire::Receipt>(*frame), tag});
   }
   void bury(const Envelope& e, wire::Code reason, Tag tag) override {
     burials.push_back({std::string(e.frame), reason, tag});

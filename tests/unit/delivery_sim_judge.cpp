@@ -13,8 +13,8 @@ std::string World::name_of(const Truth& letter) const {
          std::to_string(letter.to.value);
 }
 
-Truth* World::find(DeviceId from, std::uint64_t seq) {
-  const auto found = letter_of_.find({from, seq});
+Truth* World::find(DeviceId from, std::uint64_t seq, DeviceId to) {
+  const auto found = letter_of_.find({from, seq, to});
   return found == letter_of_.end() ? nullptr : &letters_[found->second];
 }
 
@@ -32,8 +32,9 @@ bool World::block_in_force(const Truth& letter) const {
 // Nothing excuses its loss.
 bool World::solid(const Truth& letter) const {
   if (!letter.in_ingress || letter.may_block || letter.may_expire || letter.let_go) return false;
-  // Nobody is told when a read receipt meets a full inbox, or is undeliverable.
-  if (letter.kind == envelope::Kind::receipt && (profile_.full_inboxes || profile_.burials)) return false;
+  // Nobody is told when a read receipt or a group's letter meets a full inbox, or is undeliverable.
+  const bool told = letter.kind == envelope::Kind::message && letter.group.value == 0;
+  if (!told && (profile_.full_inboxes || profile_.burials)) return false;
   return !directory_.revoked.contains(letter.to);
 }
 
@@ -45,10 +46,12 @@ void World::show(Device& device, const std::string& frame) {
   const auto decoded = wire::decode(*raw);
   if (!decoded) throw Failure("a device got a frame that it can't decode");
   if (const auto* receipt = std::get_if<wire::Receipt>(&*decoded)) return take_receipt(device, *receipt, frame);
+  if (const auto* receipt = std::get_if<wire::GroupReceipt>(&*decoded))
+    return take_group_receipt(device, *receipt, frame);
   const auto* deliver = std::get_if<wire::Deliver>(&*decoded);
   if (deliver == nullptr) throw Failure("a device got a frame that is no mail");
-  Truth* letter = find(deliver->from_device, deliver->seq);
-  if (letter == nullptr) throw Failure("a device got a letter that nobody wrote");
+  Truth* letter = find(deliver->from_device, deliver->seq, device.id);
+  if (letter == nullptr) throw Failure("a device got a letter that nobody wrote to it");
   judge_shown(device, *letter, frame);
 }
 
@@ -67,7 +70,8 @@ void World::judge_shown(Device& device, Truth& letter, const std::string& frame)
   std::uint64_t& last = last_shown_[{letter.from, letter.to}];
   if (letter.seq < last) throw Failure("out of order: " + name_of(letter) + " after " + std::to_string(last));
   last = letter.seq;
-  if (letter.kind == envelope::Kind::message && rng_.percent(15)) write_read_receipt(device, Truth(letter));
+  if (letter.kind == envelope::Kind::message && letter.group.value == 0 && rng_.percent(15))
+    write_read_receipt(device, Truth(letter));
 }
 
 void World::take_receipt(Device& device, const wire::Receipt& receipt, const std::string& frame) {
@@ -76,18 +80,46 @@ void World::take_receipt(Device& device, const wire::Receipt& receipt, const std
   seen.frame = frame;
   receipts_seen_.insert(key_of(seen));
   if (receipt.kind == wire::ReceiptKind::read) {
-    Truth* letter = find(receipt.peer_device, static_cast<std::uint64_t>(receipt.at_ms));
+    Truth* letter = find(receipt.peer_device, static_cast<std::uint64_t>(receipt.at_ms), device.id);
     if (letter == nullptr) throw Failure("a read receipt that nobody wrote");
     return judge_shown(device, *letter, frame);
   }
   for (const SeqRange& range : receipt.ranges) {
     for (std::uint64_t seq = range.first; seq < range.first + range.count; ++seq) {
-      const Truth* known = find(device.id, seq);
-      if (known == nullptr || known->to != receipt.peer_device) throw Failure("a receipt for what was not sent there");
-      Truth& letter = *find(device.id, seq);
+      Truth* known = find(device.id, seq, receipt.peer_device);
+      if (known == nullptr || known->group.value != 0) throw Failure("a receipt for what was not sent there");
+      Truth& letter = *known;
       (receipt.kind == wire::ReceiptKind::delivered ? letter.sender_saw_delivered : letter.sender_saw_failed) = true;
     }
   }
+}
+
+// Each letter that the receipt calls delivered: of every device that the user shows it on.
+template <class Do>
+void World::each_named(DeviceId author, const wire::GroupReceipt& receipt, Do&& what) {
+  for (const auto& part : receipt.parts)
+    for (const UserId user : part.users)
+      for (const SeqRange& range : part.ranges)
+        for (std::uint64_t seq = range.first; seq < range.first + range.count; ++seq) {
+          bool shown = false;
+          for (const Device& d : devices_) {
+            Truth* letter = d.user == user ? find(author, seq, d.id) : nullptr;
+            if (letter == nullptr || !letter->shown) continue;
+            if (letter->group != receipt.group) throw Failure("of another group: " + name_of(*letter));
+            shown = true;
+            what(*letter);
+          }
+          if (!shown) throw Failure("called delivered and was not: " + std::to_string(seq) + " in a group");
+          if (user == user_of(author)) throw Failure("an author's own device is called a member that has it");
+        }
+}
+
+void World::take_group_receipt(Device& device, const wire::GroupReceipt& receipt, const std::string& frame) {
+  Envelope seen;
+  seen.to_device = device.id;
+  seen.frame = frame;
+  receipts_seen_.insert(key_of(seen));
+  each_named(device.id, receipt, [](Truth& letter) { letter.sender_saw_delivered = true; });
 }
 
 // ---- what the owner does
@@ -101,11 +133,15 @@ void World::judge_replaced(ConnId conn) const {
 
 void World::judge_publish(const Envelope& e) {
   const auto decoded = wire::decode(*wire::split(e.frame));
+  if (const auto* gathered = std::get_if<wire::GroupReceipt>(&*decoded)) {
+    ++tally_.group_receipts;
+    return each_named(e.to_device, *gathered, [](Truth&) {});
+  }
   const auto& receipt = std::get<wire::Receipt>(*decoded);
   for (const SeqRange& range : receipt.ranges) {
     for (std::uint64_t seq = range.first; seq < range.first + range.count; ++seq) {
-      Truth* letter = find(e.to_device, seq);
-      if (letter == nullptr || letter->to != e.from_device) throw Failure("a receipt for a letter that nobody sent");
+      Truth* letter = find(e.to_device, seq, e.from_device);
+      if (letter == nullptr || letter->group.value != 0) throw Failure("a receipt for a letter that nobody sent");
       const std::string name = name_of(*letter);
       note("receipt ", static_cast<int>(receipt.kind), " ", wire::name_of(receipt.reason), " for ", name);
       if (block_in_force(*letter)) throw Failure("a blocked sender learns of " + name);
@@ -126,11 +162,13 @@ void World::judge_publish(const Envelope& e) {
 
 void World::receipt_is_durable(const Envelope& e) {
   const auto decoded = wire::decode(*wire::split(e.frame));
+  if (const auto* gathered = std::get_if<wire::GroupReceipt>(&*decoded))
+    return each_named(e.to_device, *gathered, [](Truth& letter) { letter.delivered_durable = true; });
   const auto* receipt = std::get_if<wire::Receipt>(&*decoded);
   if (receipt == nullptr || receipt->kind == wire::ReceiptKind::read) return;  // a letter sent again, late
   for (const SeqRange& range : receipt->ranges)
     for (std::uint64_t seq = range.first; seq < range.first + range.count; ++seq)
-      if (Truth* letter = find(e.to_device, seq))
+      if (Truth* letter = find(e.to_device, seq, e.from_device))
         (receipt->kind == wire::ReceiptKind::delivered ? letter->delivered_durable : letter->failed_durable) = true;
 }
 
@@ -139,8 +177,12 @@ bool World::accounted_for(const Envelope& e, std::size_t own_copies) const {
   const auto copies = copies_.find(key_of(e));
   if (copies != copies_.end() && copies->second > static_cast<int>(own_copies)) return true;
   if (e.seq != 0) {
-    const Truth& letter = letters_[letter_of_.at({e.from_device, e.seq})];
+    const Truth& letter = letters_[letter_of_.at({e.from_device, e.seq, e.to_device})];
     if (letter.may_block) return true;
+    if (letter.group.value != 0) {
+      const bool own = user_of(letter.from) == user_of(letter.to);  // nobody is told
+      return letter.delivered_durable || !solid(letter) || (own && letter.shown);
+    }
     if (e.kind == envelope::Kind::message) return letter.delivered_durable || letter.failed_durable;
     if (letter.shown) return true;
   }
@@ -192,6 +234,7 @@ void World::judge_end() {
     if (!letter.in_ingress) continue;  // of a device that was revoked first
     if (solid(letter) && !letter.shown) throw Failure("lost: " + name);
     if (letter.kind == envelope::Kind::receipt || letter.may_block) continue;
+    if (letter.group.value != 0 && (!solid(letter) || user_of(letter.from) == user_of(letter.to))) continue;
     if (!letter.delivered_durable && !letter.failed_durable) throw Failure("no receipt was sent for " + name);
     if (solid(letter) && !letter.delivered_durable) throw Failure("not called delivered: " + name);
     if (directory_.revoked.contains(letter.from) || profile_.full_inboxes || profile_.burials) continue;

@@ -41,7 +41,7 @@ class Rng {  // SplitMix64: the same numbers on every machine
 struct Profile {
   bool lossy_bus, vanishing, edges_die, owners_die, slow_readers, lost_park_acks, late_publishes, failing_reads,
       resends, clock_steps, blocks, revokes, short_lives, full_inboxes, burials, garbage, redeliveries, sweeps,
-      inbox_dedups, slow_receipts;
+      inbox_dedups, slow_receipts, groups;
   std::size_t devices, edges, steps;
 };
 
@@ -51,6 +51,8 @@ struct Truth {
   std::uint64_t seq = 0;
   std::string frame;
   envelope::Kind kind = envelope::Kind::message;
+  GroupId group{};                 // not 0: one of several letters of one envelope
+  std::vector<std::size_t> mates;  // … of the first of them: the others
   WallMs expires_at;
   bool may_block = false;      // its sender was blocked at some time of its life
   bool may_expire = false;     // its life is short

@@ -201,6 +201,7 @@ void World::vanish(Device& device) {
 
 void World::write_letter(Device& device) {
   if (device.revoked) return;
+  if (profile_.groups && rng_.percent(35)) return write_to_group(device);
   Device& to = devices_[rng_.below(devices_.size())];
   if (to.id == device.id) return;
   Truth letter;
@@ -219,10 +220,33 @@ void World::write_letter(Device& device) {
   }
   const std::string content(rng_.between(1, 60), static_cast<char>('a' + rng_.below(26)));
   wire::append(letter.frame, wire::Deliver{device.user, device.id, letter.seq, wall().value, wall().value, content});
-  letter_of_[{device.id, letter.seq}] = letters_.size();
+  letter_of_[{device.id, letter.seq, letter.to}] = letters_.size();
   device.outbox.push_back(letters_.size());
   letters_.push_back(std::move(letter));
   ++tally_.letters;
+}
+
+// As the fan-out publishes it: one envelope for everybody else.
+void World::write_to_group(Device& device) {
+  const std::size_t first = letters_.size();
+  const std::uint64_t seq = device.next_seq++;
+  const GroupId group(rng_.between(1, 2));
+  std::string frame;
+  wire::append(frame, wire::Deliver{device.user, device.id, seq, wall().value, wall().value, "to many", group});
+  const bool may_expire = profile_.short_lives && rng_.percent(20);
+  const std::int64_t life = may_expire ? static_cast<std::int64_t>(rng_.between(500, 30'000)) : 30LL * 86'400'000;
+  for (const Device& to : devices_) {
+    if (to.id == device.id) continue;
+    Truth letter;
+    letter.from = device.id, letter.to = to.id, letter.seq = seq, letter.frame = frame, letter.group = group;
+    letter.may_expire = may_expire;
+    letter.expires_at = WallMs{wall().value + life};
+    letter_of_[{device.id, seq, to.id}] = letters_.size();
+    if (letters_.size() != first) letters_[first].mates.push_back(letters_.size());
+    letters_.push_back(std::move(letter));
+    ++tally_.group_letters;
+  }
+  device.outbox.push_back(first);
 }
 
 void World::write_read_receipt(Device& device, const Truth& of) {
@@ -239,7 +263,7 @@ void World::write_read_receipt(Device& device, const Truth& of) {
                                            {{of.seq, 1}},
                                            static_cast<std::int64_t>(letter.seq),
                                            wire::Code::none});
-  letter_of_[{device.id, letter.seq}] = letters_.size();
+  letter_of_[{device.id, letter.seq, letter.to}] = letters_.size();
   device.outbox.push_back(letters_.size());
   letters_.push_back(std::move(letter));
 }
@@ -251,6 +275,7 @@ void World::post(Device& device) {
     device.held_back.push_back(device.outbox.front());
     device.outbox.pop_front();
     letters_[device.held_back.back()].late = true;
+    for (const std::size_t mate : letters_[device.held_back.back()].mates) letters_[mate].late = true;
   }
   if (!device.held_back.empty() && (!faults_ || rng_.percent(5))) {
     device.outbox.push_front(device.held_back.front());
@@ -259,6 +284,7 @@ void World::post(Device& device) {
   if (device.outbox.empty()) return;
   const std::size_t count = rng_.between(1, std::min<std::size_t>(device.outbox.size(), 8));
   std::vector<Envelope> batch;
+  std::deque<std::vector<envelope::Recipient>> recipients;  // that the batch points to
   const auto flush = [&] {
     std::string bytes;
     envelope::encode_batch(bytes, device.id.value, 1, batch);
@@ -270,8 +296,14 @@ void World::post(Device& device) {
   for (std::size_t i = 0; i < count; ++i) {
     Truth& letter = letters_[device.outbox[i]];
     letter.in_ingress = true;
+    auto& to = recipients.emplace_back();
+    if (letter.group.value != 0) to.push_back({user_of(letter.to), letter.to});
+    for (const std::size_t mate : letter.mates) {
+      letters_[mate].in_ingress = true;
+      to.push_back({user_of(letters_[mate].to), letters_[mate].to});
+    }
     batch.push_back({device.user, device.id, letter.seq, user_of(letter.to), letter.to, wall(), letter.expires_at,
-                     letter.kind, 0, letter.frame});
+                     letter.kind, 0, letter.frame, letter.group, to});
     if (rng_.percent(40)) flush();
   }
   if (!batch.empty()) flush();
@@ -289,7 +321,7 @@ void World::resend_old() {
   std::string bytes;
   envelope::encode_batch(bytes, letter.from.value, 2,
                          {{user_of(letter.from), letter.from, letter.seq, user_of(letter.to), letter.to, wall(),
-                           letter.expires_at, letter.kind, 0, letter.frame}});
+                           letter.expires_at, letter.kind, 0, letter.frame, letter.group}});
   note("offered again: ", name_of(letter));
   append_ingress(std::move(bytes), true);
 }
@@ -312,7 +344,8 @@ void World::toggle_block() {
   directory_.blocked_by[who.user].insert(whom.user);
   note("user ", who.user.value, " blocks ", whom.user.value);
   for (Truth& letter : letters_)
-    if (user_of(letter.from) == whom.user && user_of(letter.to) == who.user) letter.may_block = true;
+    if (letter.group.value == 0 && user_of(letter.from) == whom.user && user_of(letter.to) == who.user)
+      letter.may_block = true;
 }
 
 void World::revoke() {

@@ -7,6 +7,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 #include <vector>
@@ -18,7 +19,7 @@ namespace barid::delivery::sim {
 struct Tally {  // so that the test can prove that the simulation meets what it is meant to meet
   std::uint64_t letters = 0, shown = 0, repeats = 0, takeovers = 0, parked = 0, drained = 0, kicked = 0, buried = 0,
                 expired = 0, gone = 0, blocked = 0, lost_bus = 0, gaps = 0, repeated_publishes = 0, late_publishes = 0,
-                refused = 0, swept = 0, redelivered = 0;
+                refused = 0, swept = 0, redelivered = 0, group_letters = 0, group_receipts = 0;
 };
 
 class World {
@@ -85,6 +86,7 @@ class World {
   void acknowledge(Device& device);
   void vanish(Device& device);
   void write_letter(Device& device);
+  void write_to_group(Device& device);
   void write_read_receipt(Device& device, const Truth& of);
   void post(Device& device);
   void resend_old();
@@ -96,6 +98,9 @@ class World {
   // the judge
   void judge_shown(Device& device, Truth& letter, const std::string& frame);
   void take_receipt(Device& device, const wire::Receipt& receipt, const std::string& frame);
+  void take_group_receipt(Device& device, const wire::GroupReceipt& receipt, const std::string& frame);
+  template <class Do>
+  void each_named(DeviceId author, const wire::GroupReceipt& receipt, Do&& what);
   void show(Device& device, const std::string& frame);
   void judge_replaced(ConnId conn) const;
   void judge_publish(const Envelope& receipt);
@@ -109,7 +114,7 @@ class World {
   std::string name_of(const Truth& letter) const;
   static std::string key_of(const Envelope& e);
   void count_copies(const std::string& bytes, int by);
-  Truth* find(DeviceId from, std::uint64_t seq);
+  Truth* find(DeviceId from, std::uint64_t seq, DeviceId to);
 
   Rng rng_;
   bool tracing_;
@@ -138,7 +143,7 @@ class World {
   std::vector<Connection> connections_;
   std::vector<Device> devices_;
   std::vector<Truth> letters_;
-  std::map<std::pair<DeviceId, std::uint64_t>, std::size_t> letter_of_;
+  std::map<std::tuple<DeviceId, std::uint64_t, DeviceId>, std::size_t> letter_of_;  // from, number, to
   std::map<std::pair<DeviceId, DeviceId>, std::uint64_t> last_shown_;
   std::unordered_set<std::string> receipts_seen_;              // by key_of
   std::map<std::pair<UserId, UserId>, std::uint64_t> blocks_;  // (who, whom): number of the block in force

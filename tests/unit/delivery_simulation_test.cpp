@@ -47,6 +47,7 @@ std::string run(std::uint64_t seed, bool tracing, Tally& total) {
   total.expired += t.expired, total.gone += t.gone, total.blocked += t.blocked, total.lost_bus += t.lost_bus;
   total.gaps += t.gaps, total.repeated_publishes += t.repeated_publishes, total.late_publishes += t.late_publishes;
   total.refused += t.refused, total.swept += t.swept, total.redelivered += t.redelivered;
+  total.group_letters += t.group_letters, total.group_receipts += t.group_receipts;
   return failure;
 }
 
@@ -85,7 +86,9 @@ TEST(DeliverySimulation, LosesNothingDoublesNothingAndKeepsOrderUnderAllFaults) 
                                                                     {"late_publishes", total.late_publishes},
                                                                     {"refused", total.refused},
                                                                     {"swept", total.swept},
-                                                                    {"redelivered", total.redelivered}}) {
+                                                                    {"redelivered", total.redelivered},
+                                                                    {"group_letters", total.group_letters},
+                                                                    {"group_receipts", total.group_receipts}}) {
     std::printf("%s %lu\n", what, static_cast<unsigned long>(times));
     EXPECT_GT(times, seeds / 100) << what;
   }

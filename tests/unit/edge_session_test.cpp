@@ -74,6 +74,12 @@ class EdgeSession : public ::testing::Test {
     only<wire::Welcome>(feed(login(token_for(12))));
     ASSERT_TRUE(effects_.logged_in);
   }
+  wire::Send to_group(std::uint64_t seq) const {
+    wire::Send send = message(seq);
+    send.kind = wire::SendKind::group;
+    send.to = {UserId(77), DeviceId(), token::address_tag(UserId(77), DeviceId(), rules_.address_key)};
+    return send;
+  }
   wire::Send message(std::uint64_t seq, std::string content = "hello") const {
     wire::Send send;
     send.seq = seq;
@@ -229,6 +235,78 @@ TEST_F(EdgeSession, AReadNoticeTravelsAsAReceipt) {
   EXPECT_EQ(receipt.kind, wire::ReceiptKind::read);
   EXPECT_EQ(receipt.peer_device, DeviceId(12));
   EXPECT_EQ(receipt.ranges, (std::vector<SeqRange>{{3, 2}}));
+}
+
+TEST_F(EdgeSession, ASendToAGroupBecomesTheFrameThatItsMembersWillGet) {
+  log_in();
+  EXPECT_TRUE(feed(to_group(1)).empty());
+  ASSERT_TRUE(effects_.enqueue);
+  const auto& e = effects_.envelope;
+  EXPECT_EQ(e.group, GroupId(77));
+  EXPECT_EQ(e.to_user, UserId(77));
+  EXPECT_EQ(e.to_device, DeviceId());
+  EXPECT_EQ(e.kind, envelope::Kind::message);
+  EXPECT_EQ(effects_.partition, partition_of(UserId(77), 4));
+  const auto deliver = std::get<wire::Deliver>(wire::decode(*wire::split(effects_.frame)).value());
+  EXPECT_EQ(deliver.group, GroupId(77));
+  EXPECT_EQ(deliver.content, "hello");
+  EXPECT_EQ(deliver.from_device, DeviceId(12));
+  feed(message(2));
+  EXPECT_EQ(effects_.envelope.group, GroupId());
+}
+
+TEST_F(EdgeSession, AReadNoticeToAGroupNamesTheAuthorsDevice) {
+  log_in();
+  wire::Send read = to_group(1);
+  read.kind = wire::SendKind::group_read;
+  read.content.clear();
+  read.author = DeviceId(33);
+  read.ranges = {{3, 2}};
+  EXPECT_TRUE(feed(read).empty());
+  ASSERT_TRUE(effects_.enqueue);
+  EXPECT_EQ(effects_.envelope.kind, envelope::Kind::receipt);
+  EXPECT_EQ(effects_.envelope.group, GroupId(77));
+  EXPECT_EQ(effects_.envelope.to_user, UserId(77));
+  EXPECT_EQ(effects_.envelope.to_device, DeviceId(33));
+  const auto receipt = std::get<wire::GroupReceipt>(wire::decode(*wire::split(effects_.frame)).value());
+  EXPECT_EQ(receipt.group, GroupId(77));
+  EXPECT_EQ(receipt.kind, wire::ReceiptKind::read);
+  ASSERT_EQ(receipt.parts.size(), 1U);
+  EXPECT_EQ(receipt.parts[0].users, std::vector{UserId(11)});
+  EXPECT_EQ(receipt.parts[0].ranges, (std::vector<SeqRange>{{3, 2}}));
+}
+
+TEST_F(EdgeSession, AGroupsAddressIsCheckedAndGoodForNothingElse) {
+  log_in();
+  wire::Send invented = to_group(1);
+  invented.to.tag ^= 1;
+  EXPECT_EQ(only<wire::Refused>(feed(invented)).code, Code::unknown_recipient);
+  wire::Send as_device = to_group(2);
+  as_device.kind = wire::SendKind::message;
+  EXPECT_EQ(only<wire::Refused>(feed(as_device)).code, Code::invalid_argument);
+  wire::Send as_group = message(3);
+  as_group.kind = wire::SendKind::group;
+  EXPECT_EQ(only<wire::Refused>(feed(as_group)).code, Code::invalid_argument);
+  wire::Send nobodys = to_group(4);
+  nobodys.kind = wire::SendKind::group_read;
+  nobodys.content.clear();
+  nobodys.ranges = {{1, 1}};
+  EXPECT_EQ(only<wire::Refused>(feed(nobodys)).code, Code::invalid_argument);
+  wire::Send empty = to_group(5);
+  empty.content.clear();
+  EXPECT_EQ(only<wire::Refused>(feed(empty)).code, Code::invalid_argument);
+  EXPECT_TRUE(taken(6)) << "none of these starts go-back-N";
+}
+
+TEST_F(EdgeSession, GoBackNHoldsAcrossGroupsAndDevices) {
+  log_in();
+  config_.sends_per_device = {10, 1};
+  EXPECT_TRUE(taken(1));
+  EXPECT_EQ(only<wire::Refused>(feed(to_group(2))).code, Code::rate_limited);
+  now_ += seconds(1);
+  EXPECT_FALSE(taken(3)) << "it may not overtake 2";
+  EXPECT_TRUE(feed(to_group(2)).empty());
+  EXPECT_TRUE(effects_.enqueue);
 }
 
 TEST_F(EdgeSession, NumbersMustGrowWithinAConnection) {

@@ -123,6 +123,40 @@ RC_GTEST_PROP(DirectoryCalls, SoDoTheirAnswers, ()) {
   RC_ASSERT(vectors::to_json(wire::Frame(*back)) == vectors::to_json(wire::Frame(response)));
 }
 
+GroupSnapshot random_snapshot() {
+  GroupSnapshot snapshot{gen::any<bool>(), gen::any<bool>(), gen::u64(), gen::any<bool>(), {}};
+  snapshot.members.resize(some());
+  for (SnapshotMember& member : snapshot.members) {
+    member = {UserId(gen::u64()), gen::role(), {}};
+    for (auto n = some(); n > 0; --n) member.devices.emplace_back(gen::u64());
+  }
+  return snapshot;
+}
+
+RC_GTEST_PROP(GroupSnapshots, SurviveTheBroker, ()) {
+  const GroupSnapshotCall call{GroupId(gen::u64()), StreamSeq(gen::u64())};
+  const auto called = decode_group_snapshot_call(encode(call));
+  RC_ASSERT(called.has_value());
+  RC_ASSERT(called->group == call.group);
+  RC_ASSERT(called->before_seq == call.before_seq);
+  const GroupSnapshot snapshot = random_snapshot();
+  const auto back = decode_group_snapshot(encode(snapshot));
+  RC_ASSERT(back.has_value());
+  RC_ASSERT(back->found == snapshot.found);
+  RC_ASSERT(back->unavailable == snapshot.unavailable);
+  RC_ASSERT(back->version == snapshot.version);
+  RC_ASSERT(back->only_admins_send == snapshot.only_admins_send);
+  RC_ASSERT(back->members == snapshot.members);
+}
+
+TEST(GroupSnapshots, OfMoreThanAFullGroupAreMalformed) {
+  GroupSnapshot snapshot;
+  snapshot.members.resize(limits::kGroupMembersMax, {UserId(1), wire::GroupRole::owner, {DeviceId(2)}});
+  EXPECT_TRUE(decode_group_snapshot(encode(snapshot)));
+  snapshot.members.push_back(snapshot.members.back());
+  EXPECT_FALSE(decode_group_snapshot(encode(snapshot)));
+}
+
 // Every decoder with the same hostile bytes; what matters is that each returns.
 void feed_all(std::string_view bytes) {
   ToEdge to_edge;
@@ -133,6 +167,9 @@ void feed_all(std::string_view bytes) {
   EXPECT_LE(to_owner ? to_owner->opens.size() : 0, 64 + bytes.size());
   (void)decode_directory_call(bytes);
   (void)decode_response(bytes);
+  (void)decode_group_snapshot_call(bytes);
+  const auto snapshot = decode_group_snapshot(bytes);
+  EXPECT_LE(snapshot ? snapshot->members.size() : 0, bytes.size());
 }
 
 RC_GTEST_PROP(ControlDecoders, SurviveGarbageTruncationAndFlippedBytes, (const std::string& garbage)) {

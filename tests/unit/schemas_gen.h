@@ -47,8 +47,7 @@ inline std::vector<SeqRange> ranges(std::size_t most = limits::kRangesMax) {
 }
 
 inline wire::Code code() {
-  return static_cast<wire::Code>(
-      *rc::gen::inRange<std::uint16_t>(0, static_cast<std::uint16_t>(wire::Code::undeliverable) + 1));
+  return static_cast<wire::Code>(*rc::gen::inRange<std::uint16_t>(0, static_cast<std::uint16_t>(wire::kLastCode) + 1));
 }
 inline wire::Address address() { return {UserId(u64()), DeviceId(u64()), u64()}; }
 inline std::array<std::uint8_t, 32> nonce() {
@@ -57,10 +56,57 @@ inline std::array<std::uint8_t, 32> nonce() {
   return out;
 }
 
+inline std::vector<UserId> users(std::size_t most = 40) {
+  std::vector<UserId> out(*rc::gen::inRange<std::size_t>(0, most + 1));
+  for (UserId& user : out) user = UserId(u64());
+  return out;
+}
+inline wire::GroupSettings settings() { return {any<bool>(), any<bool>(), any<bool>()}; }
+inline wire::GroupRole role() { return static_cast<wire::GroupRole>(pick(4)); }
+inline std::optional<std::string> maybe_text() {
+  return any<bool>() ? std::optional<std::string>(text()) : std::nullopt;
+}
+
+inline wire::Request group_request(std::uint32_t id) {
+  using namespace wire;
+  const GroupId group(u64());
+  switch (pick(13)) {
+    case 0:
+      return {id, CreateGroup{u64(), text(), text(2'000), text(), settings(), users()}};
+    case 1: {
+      EditGroup edit{group, u64(), maybe_text(), maybe_text(), maybe_text(), {}};
+      if (any<bool>()) edit.settings = settings();
+      return {id, edit};
+    }
+    case 2:
+      return {id, AddMembers{group, users()}};
+    case 3:
+      return {id, RemoveMembers{group, users()}};
+    case 4:
+      return {id, SetRole{group, UserId(u64()), role()}};
+    case 5:
+      return {id, LeaveGroup{group, UserId(u64())}};
+    case 6:
+      return {id, DeleteGroup{group}};
+    case 7:
+      return {id, GetGroup{group}};
+    case 8:
+      return {id, ListGroups{group}};
+    case 9:
+      return {id, GroupInvite{group, static_cast<InviteAction>(pick(3))}};
+    case 10:
+      return {id, JoinByInvite{text()}};
+    case 11:
+      return {id, ListJoinRequests{group}};
+    default:
+      return {id, AnswerJoinRequest{group, UserId(u64()), any<bool>()}};
+  }
+}
+
 inline wire::Request request() {
   using namespace wire;
   const auto id = u32();
-  switch (pick(9)) {
+  switch (pick(18)) {
     case 0:
       return {id, RequestCode{text()}};
     case 1:
@@ -81,8 +127,10 @@ inline wire::Request request() {
       return {id, ListDevices{}};
     case 7:
       return {id, RevokeDevice{DeviceId(u64())}};
-    default:
+    case 8:
       return {id, DevicesOf{UserId(u64())}};
+    default:
+      return group_request(id);
   }
 }
 
@@ -90,7 +138,7 @@ inline wire::Response response() {
   using namespace wire;
   const auto id = u32();
   const auto some = [] { return *rc::gen::inRange<std::size_t>(0, 12); };
-  switch (pick(7)) {
+  switch (pick(12)) {
     case 0:
       return {id, Error{code(), u32(), text()}};
     case 1:
@@ -115,16 +163,63 @@ inline wire::Response response() {
       for (auto& u : users.users) u = UserId(u64());
       return {id, users};
     }
-    default: {
+    case 6: {
       Devices devices;
       devices.devices.resize(some());
       for (auto& d : devices.devices) d = {DeviceId(u64()), text(), i64(), any<bool>()};
       return {id, devices};
     }
+    case 7: {
+      Group group{address(), u64(), i64(), UserId(u64()), text(), text(2'000), text(), settings(), {}};
+      group.members.resize(some());
+      for (auto& m : group.members) m = {UserId(u64()), role()};
+      return {id, group};
+    }
+    case 8: {
+      GroupList list{{}, any<bool>()};
+      list.groups.resize(some());
+      for (auto& g : list.groups) g = {address(), u64(), text(), role(), u32()};
+      return {id, list};
+    }
+    case 9:
+      return {id, Invite{text(), i64(), UserId(u64())}};
+    case 10: {
+      JoinRequestList list{GroupId(u64()), {}};
+      list.requests.resize(some());
+      for (auto& r : list.requests) r = {UserId(u64()), i64()};
+      return {id, list};
+    }
+    default:
+      return {id, GroupChanged{GroupId(u64()), u64(), users()}};
   }
 }
 
-inline constexpr int kFrameKinds = 14;
+inline wire::GroupReceipt group_receipt() {
+  wire::GroupReceipt receipt{GroupId(u64()), static_cast<wire::ReceiptKind>(pick(2)), i64(), {}};
+  receipt.parts.resize(*rc::gen::inRange<std::size_t>(0, 12));
+  for (auto& part : receipt.parts) part = {users(), ranges(20)};
+  return receipt;
+}
+inline wire::GroupEvent group_event() {
+  wire::GroupEvent event{GroupId(u64()),
+                         u64(),
+                         static_cast<wire::GroupEventKind>(pick(10)),
+                         role(),
+                         UserId(u64()),
+                         i64(),
+                         users(),
+                         {},
+                         any<bool>(),
+                         text(),
+                         text(2'000),
+                         text(),
+                         settings()};
+  event.devices.resize(*rc::gen::inRange<std::size_t>(0, 40));
+  for (auto& device : event.devices) device = {UserId(u64()), DeviceId(u64())};
+  return event;
+}
+
+inline constexpr int kFrameKinds = 16;
 inline wire::Frame frame(int kind) {
   using namespace wire;
   switch (kind) {
@@ -136,14 +231,14 @@ inline wire::Frame frame(int kind) {
       return Welcome{UserId(u64()), DeviceId(u64()), i64(), any<std::uint16_t>(), any<std::uint16_t>(), u32(), u32(),
                      u32(),         u32(),           u64()};
     case 3:
-      return Send{u64(),      address(), any<bool>() ? SendKind::message : SendKind::read, i64(), u32(),
-                  bytes(500), ranges(30)};
+      return Send{u64(),      address(),      static_cast<SendKind>(pick(4)), i64(), u32(), bytes(500),
+                  ranges(30), DeviceId(u64())};
     case 4:
       return Accepted{ranges()};
     case 5:
       return Refused{u64(), code(), u32(), text()};
     case 6:
-      return Deliver{UserId(u64()), DeviceId(u64()), u64(), i64(), i64(), bytes(500)};
+      return Deliver{UserId(u64()), DeviceId(u64()), u64(), i64(), i64(), bytes(500), GroupId(u64())};
     case 7:
       return Receipt{
           static_cast<ReceiptKind>(*rc::gen::inRange(0, 3)), UserId(u64()), DeviceId(u64()), ranges(60), i64(), code()};
@@ -157,8 +252,12 @@ inline wire::Frame frame(int kind) {
       return Error{code(), u32(), text()};
     case 12:
       return request();
-    default:
+    case 13:
       return response();
+    case 14:
+      return group_receipt();
+    default:
+      return group_event();
   }
 }
 

@@ -12,7 +12,11 @@ using wire::Code;
 using wire::ReceiptKind;
 
 Core::Core(CoreConfig config, const Directory& directory, Port& port)
-    : config_(config), directory_(directory), port_(port), kept_(config.kept_bytes_max) {}
+    : config_(config),
+      directory_(directory),
+      port_(port),
+      kept_(config.kept_bytes_max),
+      group_receipts_(ReceiptKind::delivered, config.group_receipt_hold) {}
 
 // ---- the ingress stream
 // -------------------------------------------------------------------------------------------
@@ -53,8 +57,9 @@ void Core::on_unreadable_batch(StreamSeq seq, std::string_view bytes) {
 void Core::route(HandId hand, std::uint32_t index, WallMs wall, TimePoint now) {
   const Letter letter{hand, index, false};
   const Envelope& e = envelope_of(letter);
-  if (e.kind == envelope::Kind::message && directory_.blocks(e.to_user, e.from_user)) {
-    ++stats_.blocked;  // silently: the sender must not learn it
+  // Silently: the sender must not learn it. In a group people see what everybody sees.
+  if (e.kind == envelope::Kind::message && e.group.value == 0 && directory_.blocks(e.to_user, e.from_user)) {
+    ++stats_.blocked;
     return settle(hand);
   }
   if (stop_early(letter, e, wall)) return;
@@ -168,15 +173,21 @@ void Core::finish_if_settled(HandId hand) {
 
 void Core::add_receipt(HandId hand, const Envelope& e, ReceiptKind kind, Code reason) {
   if (e.kind != envelope::Kind::message) return;  // no receipts for receipts
-  PendingReceipt& pending = pending_receipts_[{e.from_device, e.to_device, kind, reason}];
-  pending.to_user = e.from_user;
-  pending.peer_user = e.to_user;
-  auto& ranges = pending.ranges;
-  if (!ranges.empty() && ranges.back().first + ranges.back().count == e.seq)
-    ++ranges.back().count;
-  else
-    ranges.push_back({e.seq, 1});
-  ++pending_receipt_hands_[hand];
+  if (e.group.value != 0) {
+    // That one member of many does not get it says nothing to the author; nor do the author's own other devices.
+    if (kind != ReceiptKind::delivered || e.to_user == e.from_user) return;
+    group_receipts_.add({e.from_device, e.group}, e.from_user, e.to_user, {e.seq, 1}, hand);
+  } else {
+    PendingReceipt& pending = pending_receipts_[{e.from_device, e.to_device, kind, reason}];
+    pending.to_user = e.from_user;
+    pending.peer_user = e.to_user;
+    auto& ranges = pending.ranges;
+    if (!ranges.empty() && ranges.back().first + ranges.back().count == e.seq)
+      ++ranges.back().count;
+    else
+      ranges.push_back({e.seq, 1});
+    ++pending_receipt_hands_[hand];
+  }
   ++hands_.at(hand).receipts_not_durable;
 }
 
@@ -192,11 +203,27 @@ void Core::end_turn(TimePoint now, WallMs wall) {
     serve(d, to_serve_[i], now, wall);
   }
   to_serve_.clear();
-  if (pending_receipts_.empty()) return;
+  Receipts receipts;
+  take_pending_receipts(receipts, wall);
+  take_group_receipts(receipts, now, wall);
+  if (receipts.empty()) return;
   const Tag tag = next_group_++;
   ReceiptGroup group;
   group.hands.assign(pending_receipt_hands_.begin(), pending_receipt_hands_.end());
-  std::vector<std::pair<Envelope, std::string>> receipts;
+  pending_receipt_hands_.clear();
+  group.envelopes_not_durable = static_cast<std::uint32_t>(receipts.size());
+  receipt_groups_.emplace(tag, std::move(group));
+  stats_.receipts += receipts.size();
+  for (auto& [receipt, frame] : receipts) {
+    receipt.frame = frame;
+    receipt.accepted_at = wall;
+    receipt.expires_at = WallMs{wall.value + milliseconds(config_.receipt_ttl).count()};
+    receipt.kind = envelope::Kind::receipt;
+    port_.publish_receipt(receipt, tag);
+  }
+}
+
+void Core::take_pending_receipts(Receipts& receipts, WallMs wall) {
   for (auto& [key, pending] : pending_receipts_) {
     for (std::size_t at = 0; at < pending.ranges.size(); at += limits::kRangesMax) {
       const auto end = std::min(at + limits::kRangesMax, pending.ranges.size());
@@ -207,30 +234,27 @@ void Core::end_turn(TimePoint now, WallMs wall) {
                              pending.ranges.begin() + static_cast<std::ptrdiff_t>(end)},
                             wall.value,
                             key.reason};
-      std::string frame;
-      wire::append(frame, receipt);
-      receipts.emplace_back(Envelope{pending.peer_user,
-                                     key.peer_device,
-                                     0,
-                                     pending.to_user,
-                                     key.to_device,
-                                     wall,
-                                     WallMs{wall.value + milliseconds(config_.receipt_ttl).count()},
-                                     envelope::Kind::receipt,
-                                     0,
-                                     {}},
-                            std::move(frame));
+      Envelope envelope;
+      envelope.from_user = pending.peer_user, envelope.from_device = key.peer_device;
+      envelope.to_user = pending.to_user, envelope.to_device = key.to_device;
+      wire::append(receipts.emplace_back(envelope, std::string()).second, receipt);
     }
   }
   pending_receipts_.clear();
-  pending_receipt_hands_.clear();
-  group.envelopes_not_durable = static_cast<std::uint32_t>(receipts.size());
-  receipt_groups_.emplace(tag, std::move(group));
-  stats_.receipts += receipts.size();
-  for (auto& [receipt, frame] : receipts) {
-    receipt.frame = frame;
-    port_.publish_receipt(receipt, tag);
-  }
+}
+
+void Core::take_group_receipts(Receipts& receipts, TimePoint now, WallMs wall) {
+  group_receipts_.flush(now, under_pressure(), [&](const GroupReceipts::Leaving& leaving) {
+    for (wire::GroupReceipt receipt : leaving.receipts) {
+      receipt.at_ms = wall.value;
+      Envelope envelope;
+      envelope.from_user = UserId(leaving.key.group.value);
+      envelope.to_user = leaving.author_user, envelope.to_device = leaving.key.author;
+      envelope.group = leaving.key.group;
+      wire::append(receipts.emplace_back(envelope, std::string()).second, receipt);
+    }
+    for (const auto& [hand, count] : leaving.hands) pending_receipt_hands_[hand] += count;
+  });
 }
 
 void Core::on_receipt_durable(Tag tag) {
@@ -484,10 +508,11 @@ void Core::on_park_refused(const Address& of, const std::vector<Tag>& tags) {
   d.parks_under_way -= static_cast<std::uint32_t>(tags.size());
   for (const Tag tag : tags) {
     const Letter letter{tag >> kIndexBits, static_cast<std::uint32_t>(tag & ((1U << kIndexBits) - 1)), false};
-    if (envelope_of(letter).kind == envelope::Kind::message)
+    const Envelope& e = envelope_of(letter);
+    if (e.kind == envelope::Kind::message && e.group.value == 0)
       fail_letter(letter, Code::quota_exceeded);
     else
-      bury(letter, Code::quota_exceeded);  // nobody can be told of a receipt's failure: at least it is kept
+      bury(letter, Code::quota_exceeded);  // nobody is told that a receipt or a group's letter failed: it is kept
   }
   read_on(d, of.device);
 }
@@ -506,7 +531,7 @@ bool Core::on_swept(const Address& of, StreamSeq seq, const Batch& batch, WallMs
   std::string bytes;
   envelope::encode_batch(bytes, batch.origin(), batch.number(), batch.envelopes());
   auto copy = Batch::decode(bytes);
-  BARID_ASSERT(copy.has_value());
+  if (!copy) return false;  // its device's drain deals with it
   const auto count = static_cast<std::uint32_t>(copy->envelopes().size());
   hands_.emplace(id, Hand{std::move(*copy), seq, count + 1, 0, of});
   for (std::uint32_t i = 0; i < count; ++i) stop_early({id, i, true}, envelope_of({id, i, true}), wall);

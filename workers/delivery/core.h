@@ -29,6 +29,7 @@
 #include "schemas/envelope.h"
 #include "schemas/wire.h"
 #include "workers/delivery/dedup.h"
+#include "workers/delivery/group_receipts.h"
 #include "workers/delivery/kept.h"
 
 namespace barid::delivery {
@@ -71,6 +72,9 @@ struct Directory {
   }
 };
 
+// How long receipts for one author's device in one group are gathered, unless half of the hands are taken.
+inline constexpr milliseconds kGroupReceiptHold{100};
+
 struct CoreConfig {
   Partition partition;
   std::size_t window_letters = 128;  // delivered and not acknowledged, per device
@@ -83,6 +87,7 @@ struct CoreConfig {
   milliseconds slow_under_pressure{3'000};  // … and half of hands_max is taken: the device is served from its inbox
   std::uint16_t delivery_attempts = 5;      // sessions that timed out on the same letter; then it is buried
   std::chrono::seconds receipt_ttl{30 * 24 * 3600};
+  milliseconds group_receipt_hold = kGroupReceiptHold;
 };
 
 struct CoreStats {  // since construction; the shell turns them into metrics
@@ -123,19 +128,24 @@ class Core {
 
   void on_revoked(DeviceId device);
   void on_tick(TimePoint now);  // about once a second: deadlines, retries, forgetting
-  // After the events of a turn: kept letters are delivered, receipts leave, coalesced.
+  // After the events of a turn: kept letters are delivered, receipts leave, gathered; those of groups when they are
+  // due.
   void end_turn(TimePoint now, WallMs wall);
+  // When end_turn() is to be called at the latest, events or not.
+  TimePoint receipts_due() const { return group_receipts_.due(); }
 
   const CoreStats& stats() const { return stats_; }
   std::size_t hands() const { return hands_.size(); }
   std::size_t devices() const { return devices_.size(); }
   std::size_t sessions() const { return sessions_; }
-  bool quiet() const { return hands_.empty() && pending_receipts_.empty() && receipt_groups_.empty(); }
+  bool quiet() const {
+    return hands_.empty() && pending_receipts_.empty() && group_receipts_.empty() && receipt_groups_.empty();
+  }
 
  private:
   using HandId = std::uint64_t;
-  static constexpr unsigned kIndexBits = 12;  // a Tag of a letter: hand, then index
-  static_assert(limits::kBatchEnvelopesMax < (1U << kIndexBits));
+  static constexpr unsigned kIndexBits = 20;  // a Tag of a letter: hand, then index
+  static_assert(limits::kBatchEnvelopesMax < (1U << kIndexBits) && limits::kBatchLettersMax < (1U << kIndexBits));
   // A batch that we hold: of the ingress stream, or of a device's inbox.
   struct Hand {
     Batch batch;
@@ -222,6 +232,9 @@ class Core {
   void settle(HandId hand);
   void finish_if_settled(HandId hand);
   void add_receipt(HandId hand, const Envelope& e, wire::ReceiptKind kind, wire::Code reason);
+  using Receipts = std::vector<std::pair<Envelope, std::string>>;  // and the frame of each
+  void take_pending_receipts(Receipts& receipts, WallMs wall);
+  void take_group_receipts(Receipts& receipts, TimePoint now, WallMs wall);
   void fail_letter(const Letter& letter, wire::Code reason);
   void end_session(Device& d, DeviceId id);
   void read_on(Device& d, DeviceId id);
@@ -253,6 +266,7 @@ class Core {
   std::set<std::pair<TimePoint, DeviceId>> deadlines_;  // at most one entry a device
   std::unordered_map<ReceiptKey, PendingReceipt, ReceiptKeyHash> pending_receipts_;
   std::unordered_map<HandId, std::uint32_t> pending_receipt_hands_;
+  GroupReceipts group_receipts_;
   std::unordered_map<Tag, ReceiptGroup> receipt_groups_;
   Tag next_group_ = 1;
   std::uint64_t next_read_ = 1;

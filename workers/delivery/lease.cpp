@@ -1,6 +1,5 @@
 #include "workers/delivery/lease.h"
 
-#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <algorithm>
@@ -25,15 +24,16 @@ std::string heartbeat_json(Incarnation incarnation, const std::string& endpoint,
 }
 }  // namespace
 
-Lease::Lease(broker::Control& control, const Config& config, Incarnation incarnation, Hooks hooks)
-    : control_(control), config_(config), incarnation_(incarnation), hooks_(std::move(hooks)) {
+Lease::Lease(broker::Control& control, const Config& config, Incarnation incarnation, broker::Stage stage, Hooks hooks)
+    : control_(control), config_(config), incarnation_(incarnation), stage_(stage), hooks_(std::move(hooks)) {
   control_.watch(broker::kWorkersBucket, [this](const broker::KvEntry& entry) {
-    if (entry.key.empty()) return;
+    const auto worker = broker::worker_of_key(entry.key, stage_);
+    if (!worker || worker->empty()) return;
     std::lock_guard lock(mutex_);
     if (entry.deleted)
-      last_beat_.erase(entry.key);
+      last_beat_.erase(*worker);
     else
-      last_beat_[entry.key] = steady_now();
+      last_beat_[*worker] = steady_now();
     wake_.notify_all();
   });
   thread_ = std::thread([this] { run(); });
@@ -78,14 +78,14 @@ void Lease::run() {
   }
   try {
     for (const auto& [partition, epoch] : std::map(owned_)) release(partition);
-    control_.remove(broker::kWorkersBucket, config_.worker.name);
+    control_.remove(broker::kWorkersBucket, broker::worker_key(config_.worker.name, stage_));
   } catch (const std::exception& error) {
     SPDLOG_WARN("partitions not released: {}; they will be taken over when the lease is over", error.what());
   }
 }
 
 void Lease::beat() {
-  control_.put(broker::kWorkersBucket, config_.worker.name,
+  control_.put(broker::kWorkersBucket, broker::worker_key(config_.worker.name, stage_),
                heartbeat_json(incarnation_, config_.worker.bus_endpoint, ++beats_));
 }
 
@@ -133,10 +133,10 @@ void Lease::review() {
 }
 
 std::optional<Lease::Entry> Lease::read_entry(Partition partition) {
-  const auto entry = control_.get(broker::kOwnersBucket, broker::owner_key(partition));
+  const auto entry = control_.get(broker::kOwnersBucket, broker::owner_key(partition, stage_));
   if (!entry) return std::nullopt;
   const json j = json::parse(entry->value, nullptr, false);
-  if (!j.is_object()) throw Error("unreadable owner of partition " + std::to_string(partition.value));
+  if (!j.is_object()) throw Error("unreadable owner of partition " + broker::owner_key(partition, stage_));
   return Entry{j.value("worker", ""), Epoch(j.value("epoch", std::uint64_t{0})), j.value("released", false),
                entry->revision};
 }
@@ -157,7 +157,7 @@ void Lease::take_over(Partition partition, const std::vector<std::string>& live)
     return;  // its owner lives and will release it
   const Epoch epoch((entry ? entry->epoch.value : 0) + 1);
   const std::string deliver_subject = hooks_.prepare(partition, epoch);
-  if (!control_.put_if(broker::kOwnersBucket, broker::owner_key(partition), entry_json(epoch, false),
+  if (!control_.put_if(broker::kOwnersBucket, broker::owner_key(partition, stage_), entry_json(epoch, false),
                        entry ? entry->revision : 0)) {
     hooks_.drop(partition, epoch);
     return;
@@ -170,11 +170,12 @@ void Lease::take_over(Partition partition, const std::vector<std::string>& live)
   }
   owned_[partition] = epoch;
   hooks_.start(partition, epoch);
-  SPDLOG_INFO("partition {}: taken over, epoch {}", partition.value, epoch.value);
+  SPDLOG_INFO("partition {}: taken over, epoch {}", broker::owner_key(partition, stage_), epoch.value);
 }
 
 void Lease::make_consumer(Partition partition, Epoch epoch, const std::string& deliver_subject) {
-  const std::string stream = broker::ingress_stream(partition), name = broker::consumer_name(partition, epoch);
+  const std::string stream = broker::source_stream(partition, stage_);
+  const std::string name = broker::consumer_name(partition, epoch, stage_);
   const json request{{"stream_name", stream},
                      {"config",
                       {{"durable_name", name},
@@ -182,11 +183,11 @@ void Lease::make_consumer(Partition partition, Epoch epoch, const std::string& d
                        {"deliver_policy", "all"},
                        {"ack_policy", "explicit"},
                        {"ack_wait", std::chrono::nanoseconds(kAckWait).count()},
-                       {"max_ack_pending", kHandsMax},
+                       {"max_ack_pending", stage_ == broker::Stage::fanout ? kFanoutHandsMax : kHandsMax},
                        {"max_deliver", -1},
-                       {"filter_subject", broker::ingress_subject(partition)},
+                       {"filter_subject", broker::source_subject(partition, stage_)},
                        {"replay_policy", "instant"}}}};
-  const std::string prefix = fmt::format("p{}-e", partition.value);
+  const std::string prefix = broker::consumer_prefix(partition, stage_);
   for (int i = 0; i < kConsumerTries; ++i) {
     const json names = json::parse(control_.js_api("CONSUMER.NAMES." + stream, ""));
     for (const auto& other : names.value("consumers", json::array()))
@@ -206,8 +207,9 @@ void Lease::release(Partition partition) {
   hooks_.drop(partition, epoch);
   const auto entry = read_entry(partition);
   if (entry && entry->worker == config_.worker.name && entry->epoch == epoch)
-    control_.put_if(broker::kOwnersBucket, broker::owner_key(partition), entry_json(epoch, true), entry->revision);
-  SPDLOG_INFO("partition {}: released, epoch {}", partition.value, epoch.value);
+    control_.put_if(broker::kOwnersBucket, broker::owner_key(partition, stage_), entry_json(epoch, true),
+                    entry->revision);
+  SPDLOG_INFO("partition {}: released, epoch {}", broker::owner_key(partition, stage_), epoch.value);
 }
 
 }  // namespace barid::delivery

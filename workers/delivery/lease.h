@@ -1,6 +1,6 @@
-// Decides which partitions this worker owns and takes them over: heartbeat, rendezvous hashing over the live workers,
-// compare-and-swap of the epoch, and the consumer p<N>-e<epoch> that is lock, fence and position at once. Has its own
-// thread, where it may block; talks to the owner's loop through Hooks.
+// Decides which partitions of a stage this worker owns and takes them over: heartbeat, rendezvous hashing over the live
+// workers of that stage, compare-and-swap of the epoch, and the consumer p<N>-e<epoch> (fan-out: g<N>-e<epoch>) that is
+// lock, fence and position at once. Has its own thread, where it may block; talks to the owner's loop through Hooks.
 #pragma once
 
 #include <atomic>
@@ -17,6 +17,7 @@
 #include "base/config.h"
 #include "base/id.h"
 #include "broker/control.h"
+#include "broker/topology.h"
 
 namespace barid::delivery {
 
@@ -28,9 +29,10 @@ class Lease {
     std::function<void(Partition, Epoch)> start;  // the consumer exists: go
     std::function<void(Partition, Epoch)> drop;   // not ours (any more)
   };
-  static constexpr std::size_t kHandsMax = 128;  // batches in hand per partition: the consumer's max_ack_pending
+  // Batches in hand per partition: the consumer's max_ack_pending. More for groups, where some wait for the directory.
+  static constexpr std::size_t kHandsMax = 128, kFanoutHandsMax = 256;
 
-  Lease(broker::Control& control, const Config& config, Incarnation incarnation, Hooks hooks);
+  Lease(broker::Control& control, const Config& config, Incarnation incarnation, broker::Stage stage, Hooks hooks);
   ~Lease();  // releases what is owned, so that another worker takes over at once
 
   void doubt(Partition partition, Epoch epoch);  // any thread: take it over from ourselves, with fresh state
@@ -57,6 +59,7 @@ class Lease {
   broker::Control& control_;
   const Config& config_;
   Incarnation incarnation_;
+  broker::Stage stage_;
   Hooks hooks_;
   std::map<Partition, Epoch> owned_;  // lease thread only
   std::uint64_t beats_ = 0;

@@ -2,21 +2,21 @@
 
 #include <fmt/format.h>
 
-#include <array>
-#include <charconv>
-
 #include "base/assert.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/partition.h"
+#include "broker/ack_subject.h"
 #include "broker/topology.h"
 #include "workers/delivery/lease.h"
 
 namespace barid::delivery {
 
+using broker::AckMeta;
 using broker::Lane;
 using broker::Message;
 using broker::NatsLink;
+using broker::number;
 
 namespace {
 
@@ -31,31 +31,6 @@ CoreConfig core_config(Partition partition, const Config& config) {
   core.receipt_ttl = config.messages.ttl;
   core.kept_bytes_max = Owned::kKeptBytes / config.nats.partitions;
   return core;
-}
-
-struct AckMeta {
-  std::uint64_t delivered = 0, stream_seq = 0, consumer_seq = 0;
-};
-
-std::uint64_t number(std::string_view text) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value);
-  return value;
-}
-
-// $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>; two tokens more before the
-// stream when there is a domain. (NATS ADR-15.)
-AckMeta read_ack_subject(std::string_view subject) {
-  std::array<std::string_view, 12> tokens{};
-  std::size_t count = 0;
-  while (count < tokens.size()) {
-    const auto dot = subject.find('.');
-    tokens[count++] = subject.substr(0, dot);
-    if (dot == std::string_view::npos) break;
-    subject.remove_prefix(dot + 1);
-  }
-  const std::size_t shift = count > 9 ? 2 : 0;
-  return {number(tokens[4 + shift]), number(tokens[5 + shift]), number(tokens[6 + shift])};
 }
 
 }  // namespace
@@ -115,7 +90,7 @@ void Owned::start() {
 
 void Owned::on_message(const Message& message) {
   if (doubted_) return;
-  const AckMeta meta = read_ack_subject(message.reply);
+  const AckMeta meta = broker::read_ack_subject(message.reply);
   if (meta.delivered != 1 || meta.consumer_seq != next_delivery_)
     return doubt(
         fmt::format("delivery {} (attempt {}) where {} was due", meta.consumer_seq, meta.delivered, next_delivery_));

@@ -75,7 +75,7 @@ Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
   loop_.at_turn_end([this] { end_turn(); });
   thread_ = std::thread([this] { loop_.run(); });
   lease_ = std::make_unique<Lease>(
-      control, config, incarnation_,
+      control, config, incarnation_, broker::Stage::delivery,
       Lease::Hooks{[this](Partition p, Epoch e) {
                      std::promise<std::string> subject;
                      loop_.post([&] {
@@ -235,6 +235,7 @@ void Owner::end_turn() {
   std::uint64_t moved = 0;
   for (auto& [partition, owned] : owned_) {
     owned->end_turn(loop_.now(), wall, loop_.under_load());
+    loop_.turn_by(owned->core().receipts_due());
     moved += owned->core().stats().letters + owned->core().stats().acknowledged;
   }
   loop_.moved(moved > moved_ ? moved - moved_ : 0);  // less: a partition has left

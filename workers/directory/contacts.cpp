@@ -71,6 +71,7 @@ Directory::Body Directory::list_devices(const control::DirectoryCall& call) {
 Directory::Body Directory::revoke_device(const control::DirectoryCall& call, const wire::RevokeDevice& request) {
   if (!accounts_.revoke_device(call.user, request.device, clock_()))
     return error(Code::not_found, "you have no such device");
+  tell_device_changes(call.user);
   project_({ProjectionKind::revoked, request.device.value});
   spdlog::info("device {} revoked by its user", hex_id(request.device.value));
   return wire::Done{};

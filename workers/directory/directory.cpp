@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "storage/pool.h"
+#include "workers/directory/group_frames.h"
 
 namespace barid::directory {
 namespace {
@@ -38,16 +39,18 @@ wire::Error error(wire::Code code, std::string text, std::chrono::milliseconds r
 }
 
 Directory::Directory(storage::Pool& pool, const DirectoryConfig& config, const DirectorySecrets& secrets,
-                     CodeSender& sender, Project project, WallClock clock)
+                     CodeSender& sender, Project project, Publish publish, WallClock clock)
     : config_(config),
       secrets_(secrets),
       sender_(sender),
       project_(std::move(project)),
+      publish_(std::move(publish)),
       clock_(std::move(clock)),
       code_policy_(policy_of(config)),
       accounts_(pool),
       blocks_(pool),
       codes_(pool),
+      groups_(make_groups(pool, config)),
       lookups_(pool),
       throttles_(pool) {}
 
@@ -79,6 +82,19 @@ Directory::Body Directory::dispatch(const control::DirectoryCall& call) {
                         [&](const wire::ListDevices&) { return list_devices(call); },
                         [&](const wire::RevokeDevice& r) { return revoke_device(call, r); },
                         [&](const wire::DevicesOf& r) { return devices_of(r); },
+                        [&](const wire::CreateGroup& r) { return create_group(call, r); },
+                        [&](const wire::EditGroup& r) { return edit_group(call, r); },
+                        [&](const wire::AddMembers& r) { return add_members(call, r); },
+                        [&](const wire::RemoveMembers& r) { return remove_members(call, r); },
+                        [&](const wire::SetRole& r) { return set_role(call, r); },
+                        [&](const wire::LeaveGroup& r) { return leave_group(call, r); },
+                        [&](const wire::DeleteGroup& r) { return delete_group(call, r); },
+                        [&](const wire::GetGroup& r) { return group_info(call, r.group); },
+                        [&](const wire::ListGroups& r) { return list_groups(call, r); },
+                        [&](const wire::GroupInvite& r) { return group_invite(call, r); },
+                        [&](const wire::JoinByInvite& r) { return join_by_invite(call, r); },
+                        [&](const wire::ListJoinRequests& r) { return list_join_requests(call, r); },
+                        [&](const wire::AnswerJoinRequest& r) { return answer_join_request(call, r); },
                     },
                     call.request.body);
 }

@@ -1,4 +1,4 @@
-// Answers the directory's requests: accounts, codes, contacts, blocks, devices. Postgres holds the truth; it
+// Answers the directory's requests: accounts, codes, contacts, blocks, devices, groups. Postgres holds the truth; it
 // is handed everything else. Owned by DirectoryService (or a test); answer() runs on any thread and ends in
 // bounded time.
 #pragma once
@@ -12,6 +12,7 @@
 #include "storage/accounts.h"
 #include "storage/blocks.h"
 #include "storage/codes.h"
+#include "storage/groups.h"
 #include "storage/lookups.h"
 #include "storage/projections.h"
 #include "storage/throttles.h"
@@ -24,6 +25,8 @@ inline constexpr std::uint32_t kUnavailableRetryMs = 2'000;
 // Codes tried for one number, whatever code and address: what a guesser gets in all (of a million codes).
 inline constexpr RateConfig kTriesPerNumber{30.0 / 86'400, 30};
 inline constexpr int kCodeDigits = 6;
+// Groups that learn of a new device before its registration is answered; the publisher tells the others soon after.
+inline constexpr std::size_t kDeviceChangesInline = 16;
 
 std::string make_code();  // uniformly random
 // The digits of a code as a person types it ("123 456", "123-456"); empty when it can't be one. Pure.
@@ -35,10 +38,13 @@ class Directory {
   // Brings a change to where edges and owners see it; called after the commit. Must not throw: what could not
   // be brought over waits in storage::Projections.
   using Project = std::function<void(storage::Change)>;
+  // Brings a group's events to its members; called after the commit and before the answer. Throws when it can't; the
+  // events then wait in storage::Groups.
+  using Publish = std::function<void(GroupId)>;
   using WallClock = std::function<WallMs()>;
 
   Directory(storage::Pool& pool, const DirectoryConfig& config, const DirectorySecrets& secrets, CodeSender& sender,
-            Project project, WallClock clock = &wall_now);
+            Project project, Publish publish, WallClock clock = &wall_now);
 
   // Never throws: what goes wrong becomes an error response (and a line in the log).
   wire::Response answer(const control::DirectoryCall& call);
@@ -62,17 +68,38 @@ class Directory {
   Body list_devices(const control::DirectoryCall& call);
   Body revoke_device(const control::DirectoryCall& call, const wire::RevokeDevice& request);
   Body devices_of(const wire::DevicesOf& request);
+
+  // groups.cpp
+  Body create_group(const control::DirectoryCall& call, const wire::CreateGroup& request);
+  Body edit_group(const control::DirectoryCall& call, const wire::EditGroup& request);
+  Body add_members(const control::DirectoryCall& call, const wire::AddMembers& request);
+  Body remove_members(const control::DirectoryCall& call, const wire::RemoveMembers& request);
+  Body set_role(const control::DirectoryCall& call, const wire::SetRole& request);
+  Body leave_group(const control::DirectoryCall& call, const wire::LeaveGroup& request);
+  Body delete_group(const control::DirectoryCall& call, const wire::DeleteGroup& request);
+  Body group_info(const control::DirectoryCall& call, GroupId group);
+  Body list_groups(const control::DirectoryCall& call, const wire::ListGroups& request);
+  Body group_invite(const control::DirectoryCall& call, const wire::GroupInvite& request);
+  Body join_by_invite(const control::DirectoryCall& call, const wire::JoinByInvite& request);
+  Body list_join_requests(const control::DirectoryCall& call, const wire::ListJoinRequests& request);
+  Body answer_join_request(const control::DirectoryCall& call, const wire::AnswerJoinRequest& request);
+  Body told(const storage::Groups::Outcome<storage::Groups::Changed>& outcome);
+  bool published(GroupId group);
+  void tell_device_changes(UserId user);
+
   std::vector<wire::Address> addresses(UserId user, const std::vector<DeviceId>& devices) const;
 
   const DirectoryConfig& config_;
   const DirectorySecrets& secrets_;
   CodeSender& sender_;
   Project project_;
+  Publish publish_;
   WallClock clock_;
   storage::CodePolicy code_policy_;
   storage::Accounts accounts_;
   storage::Blocks blocks_;
   storage::Codes codes_;
+  storage::Groups groups_;
   storage::Lookups lookups_;
   storage::Throttles throttles_;
 };

@@ -100,6 +100,7 @@ Directory::Body Directory::register_device(const std::string& phone, const std::
   std::memcpy(claim.device_key.data(), request.device_key.data(), claim.device_key.size());
   const auto registered = accounts_.register_device(claim, now);
   if (!registered) return error(Code::code_expired, "this code has been used; ask for a new one");
+  tell_device_changes(registered->user);
   for (const DeviceId old : registered->revoked) project_({storage::ProjectionKind::revoked, old.value});
   spdlog::info("device {} registered for {} ({} revoked)", hex_id(registered->device.value), masked_phone(phone),
                registered->revoked.size());

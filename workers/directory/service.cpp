@@ -11,14 +11,19 @@
 #include "schemas/control.h"
 #include "storage/pool.h"
 #include "workers/directory/directory.h"
+#include "workers/directory/group_publisher.h"
 #include "workers/directory/projector.h"
 
 namespace barid::directory {
 namespace {
 
 // In the order of wire::Request::body.
-constexpr std::array<const char*, 9> kKinds = {"request_code", "verify_code",  "lookup",        "block",     "unblock",
-                                               "list_blocked", "list_devices", "revoke_device", "devices_of"};
+constexpr std::array<const char*, 22> kKinds = {
+    "request_code",       "verify_code",        "lookup",         "block",        "unblock",
+    "list_blocked",       "list_devices",       "revoke_device",  "devices_of",   "create_group",
+    "edit_group",         "add_members",        "remove_members", "set_role",     "leave_group",
+    "delete_group",       "group_info",         "list_groups",    "group_invite", "join_by_invite",
+    "list_join_requests", "answer_join_request"};
 static_assert(kKinds.size() == std::variant_size_v<decltype(wire::Request::body)>);
 
 std::string outcome_of(const wire::Response& response) {
@@ -35,7 +40,10 @@ struct DirectoryService::Impl {
         pool(pool_in),
         observe(observe_in),
         projector(control, pool, secrets, config.token_ttl, observe),
-        directory(pool, config, secrets, sender, [this](storage::Change change) { projector.project(change); }),
+        publisher(control, pool, config, observe),
+        directory(
+            pool, config, secrets, sender, [this](storage::Change change) { projector.project(change); },
+            [this](GroupId group) { publisher.publish(group); }),
         connected(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "open"}})),
         in_use(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "in_use"}})),
         connect_failures(observe.gauge("barid_postgres_connect_failures", "failed attempts to connect, since start")),
@@ -59,12 +67,14 @@ struct DirectoryService::Impl {
   }
 
   std::string handle(std::string_view bytes);
+  std::string handle_snapshot(std::string_view bytes);
   void measure(const control::DirectoryCall& call, const wire::Response& response, TimePoint since);
 
   broker::Control& control;
   storage::Pool& pool;
   Observe& observe;
   Projector projector;
+  GroupPublisher publisher;
   Directory directory;
   prometheus::Gauge &connected, &in_use, &connect_failures, &cut;
 
@@ -88,6 +98,24 @@ std::string DirectoryService::Impl::handle(std::string_view bytes) {
   measure(*call, response, since);
   leave();
   return control::encode(response);
+}
+
+std::string DirectoryService::Impl::handle_snapshot(std::string_view bytes) {
+  control::GroupSnapshot snapshot;
+  const auto call = control::decode_group_snapshot_call(bytes);
+  if (!call) {
+    spdlog::warn("a snapshot call of {} bytes is malformed", bytes.size());
+    return control::encode(snapshot);
+  }
+  snapshot.unavailable = true;
+  if (!enter()) return control::encode(snapshot);
+  try {
+    snapshot = publisher.snapshot(*call);
+  } catch (const std::exception& error) {
+    spdlog::debug("a snapshot of group {} must wait: {}", hex_id(call->group.value), error.what());
+  }
+  leave();
+  return control::encode(snapshot);
 }
 
 void DirectoryService::Impl::measure(const control::DirectoryCall& call, const wire::Response& response,
@@ -116,10 +144,12 @@ DirectoryService::DirectoryService(broker::Control& control, storage::Pool& pool
 DirectoryService::~DirectoryService() {
   impl_->close();
   impl_->projector.stop();
+  impl_->publisher.stop();
 }
 
 void DirectoryService::start(unsigned threads) {
   impl_->projector.start();
+  impl_->publisher.start();
   {
     const std::lock_guard lock(impl_->mutex);
     impl_->open = true;
@@ -128,6 +158,8 @@ void DirectoryService::start(unsigned threads) {
   // `this`.
   impl_->control.serve(control::kDirectorySubject, control::kDirectoryQueue, threads,
                        [impl = impl_](std::string_view bytes) { return impl->handle(bytes); });
+  impl_->control.serve(control::kGroupSubject, control::kDirectoryQueue, GroupPublisher::kSnapshotThreads,
+                       [impl = impl_](std::string_view bytes) { return impl->handle_snapshot(bytes); });
 }
 
 std::string DirectoryService::not_ready() const {
