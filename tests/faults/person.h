@@ -1,22 +1,20 @@
-// A person at a terminal: the real `barid` command with a profile of its own. Owned by the test; one thread.
+// Somebody at a terminal of their own, with the real `barid` command. Owned by a test, on its thread.
 #pragma once
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <csignal>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <sstream>
 #include <stdexcept>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "tests/faults/stack.h"
 
 namespace barid::test {
-
-using nlohmann::json;
 
 inline constexpr std::chrono::seconds kPatience{60};
 
@@ -52,24 +50,20 @@ class Person {
   }
   ChildProcess& listener() { return *listening_; }
   std::string printed() const { return read_file(out_); }
-  std::vector<json> heard(const std::string& type = "message") const {
-    std::vector<json> lines;
+  std::vector<nlohmann::json> heard(const std::string& type = "message") const {
+    std::vector<nlohmann::json> lines;
     std::istringstream in(printed());
     for (std::string line; std::getline(in, line);)
-      if (auto j = json::parse(line, nullptr, false); j.is_object() && j.value("type", "") == type) lines.push_back(j);
+      if (auto j = nlohmann::json::parse(line, nullptr, false); j.is_object() && j.value("type", "") == type)
+        lines.push_back(j);
     return lines;
   }
   std::string state_of_last(const std::string& with) const {
     const Ran ran = barid({"history", with, "--limit", "1"});
-    return json::parse(ran.output, nullptr, false).value("state", "none");
-  }
-  std::vector<std::string> texts_heard() const {
-    std::vector<std::string> texts;
-    for (const json& line : heard()) texts.push_back(line.value("text", ""));
-    return texts;
+    return nlohmann::json::parse(ran.output, nullptr, false).value("state", "none");
   }
   const std::string& phone() const { return phone_; }
-
+  // What runs `barid` with these arguments in this person's profile.
   std::vector<std::string> command(std::vector<std::string> arguments) const {
     std::vector<std::string> argv{
         std::string(BARID_BUILD) + "/bin/barid", "--json", "--data", folder_, "--server", server_};

@@ -113,6 +113,9 @@ TEST_F(ConfigFile, ValuesThatCannotWorkAreRefused) {
   EXPECT_EQ(complaint("[directory]\ncode_sender = \"sms\""), "[directory] code_sender must be log or webhook");
   EXPECT_EQ(complaint("[directory]\ncode_sender = \"webhook\""),
             "[directory] webhook_url and webhook_secret_file are needed when code_sender is webhook");
+  for (const char* wrong : {"1", "1025"})
+    EXPECT_EQ(complaint("[directory]\ngroup_members_max = " + std::string(wrong)),
+              "[directory] group_members_max must be from 2 to 1024");
   EXPECT_EQ(complaint("[log]\nlevel = \"verbose\""), "[log] level must be trace, debug, info, warn or error");
   EXPECT_EQ(complaint("[log]\nformat = \"xml\""), "[log] format must be text or json");
   EXPECT_EQ(complaint("[edge]\nheartbeat_s = 30"),
