@@ -81,6 +81,7 @@ int Runner::run() {
   if (options_.scenario == "park") return run_store(false);
   if (options_.scenario == "drain") return run_store(true);
   if (options_.scenario == "idle") return run_idle();
+  if (options_.scenario == "group-fanout") return run_groups();
   return run_pairs();
 }
 
