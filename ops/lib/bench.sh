@@ -191,7 +191,7 @@ run_barid() { # file, scenario, options…
     *" tls "*) port=$(tls_port) ;;
   esac
   run_generator "$file" "$scenario" --port "$port" --secrets "$data_dir/secrets" --pids "$(instance_pids)" \
-    --worker-observe "$(port_of worker_observe)" "$@"
+    --worker-observe "$(port_of worker_observe)" --broker-monitor "$(port_of nats_monitor)" "$@"
 }
 
 # Its users are put into the database first: the directory makes groups of users that it knows. The groups themselves are

@@ -68,6 +68,7 @@ int main(int argc, char** argv) {
   cli.add_option("--secrets", options.secrets_dir, "the instance's secrets folder (signing.key, address.key)");
   cli.add_option("--pids", pids, "server processes whose CPU counts: name=pid,…; children count too")->delimiter(',');
   cli.add_option("--worker-observe", options.worker_observe_port, "the worker's metrics port (park, drain)");
+  cli.add_option("--broker-monitor", options.broker_monitor_port, "nats-server's monitoring port (group-fanout)");
   cli.add_option("--clients", options.clients, "pairs: all; logins: at once; park, drain: recipients");
   cli.add_option("--in-flight", options.in_flight, "messages under way of each client; drain: logins at once");
   cli.add_option("--messages", options.messages_each, "messages each, then it ends; park, drain: for each recipient");

@@ -21,6 +21,7 @@ struct Options {
   std::string secrets_dir;
   std::vector<std::pair<std::string, int>> pids;  // name=pid
   std::uint16_t worker_observe_port = 0;
+  std::uint16_t broker_monitor_port = 0;
   std::uint64_t seed = 0;       // 0: random
   std::uint64_t first_seq = 1;  // same users again: above what they have used
   std::uint32_t clients = 0;    // pairs: all; logins: at once; park and drain: recipients

@@ -62,6 +62,7 @@ class Runner {
   Sample watch(const std::string& stage, std::uint32_t seconds, Counted counted);
   void wait_parked(std::uint64_t wanted) const;
   void wait_for_file() const;
+  std::uint64_t stream_messages(const std::string& stream) const;  // as the broker says
   double worker_metric(const std::string& name) const;
 
   Verdict judge() const;
