@@ -258,8 +258,10 @@ void Reactor::end_turn() {
   for (std::size_t i = 0; i < resumable_.size(); ++i)
     if (Connection* c = find(resumable_[i])) resume_input(*c);
   resumable_.clear();
-  const auto interval = engine_->under_load() ? kBatchInterval : kBatchInterval.zero();
-  for (LaneState& lane : lanes_) lane.lane->flush(turn_, interval);
+  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+    const auto interval = i < lanes_.size() / 2 ? kBatchInterval : kGroupBatchInterval;
+    lanes_[i].lane->flush(turn_, engine_->under_load() ? interval : interval.zero());
+  }
   link_->expire_requests(turn_);
   link_->flush();
   bus_->poll();

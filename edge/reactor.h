@@ -125,7 +125,8 @@ class Reactor final : SocketHandler {
   bool over_full(const Connection& c) const;
 
   static constexpr unsigned kFdBits = 24;
-  static constexpr std::chrono::microseconds kTicksHold{10'000}, kBatchInterval{2'000};  // under load only
+  static constexpr std::chrono::microseconds kTicksHold{10'000}, kBatchInterval{2'000},
+      kGroupBatchInterval{5'000};                               // under load only
   static constexpr std::chrono::microseconds kAcksHold{1'500};  // acknowledgements, on their way to owners
 
   struct InLane {

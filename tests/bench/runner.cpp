@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <stdexcept>
 
 #include "base/clock.h"
@@ -189,10 +190,13 @@ double Runner::worker_metric(const std::string& name) const {
 std::uint64_t Runner::stream_messages(const std::string& stream) const {
   const std::string page = http_get(options_.broker_monitor_port, "/jsz?streams=true");
   const auto body = nlohmann::json::parse(page.substr(std::min(page.find("\r\n\r\n"), page.size())), nullptr, false);
+  std::optional<std::uint64_t> messages;
   if (!body.is_discarded() && body.contains("account_details"))
     for (const auto& account : body["account_details"])
       for (const auto& s : account.value("stream_detail", nlohmann::json::array()))
-        if (s.value("name", "") == stream) return s["state"].value("messages", std::uint64_t{0});
+        if (const std::string name = s.value("name", ""); name == stream || name.starts_with(stream + "_"))
+          messages = messages.value_or(0) + s["state"].value("messages", std::uint64_t{0});
+  if (messages) return *messages;
   throw std::runtime_error("the broker's monitoring does not show the stream " + stream +
                            " (is --broker-monitor right?)");
 }

@@ -18,7 +18,8 @@ namespace {
 const std::vector<std::string> kParts = {"fanout", "latency1024", "offline1024", "busy-groups"};
 constexpr std::uint32_t kLatencyMessages = 200, kAwayMessages = 20, kBusyPairClients = 100;
 constexpr std::uint32_t kBusyGroupsOfAUser = 10;
-constexpr double kBusyRate = 1'000;                   // messages a second of all groups together
+constexpr double kBusyRate = 1'000;       // messages a second of all groups together
+constexpr double kBusyPairRate = 10'000;  // … and of all pairs: in a closed loop they would take all there is
 constexpr std::int64_t kLatencyPauseNs = 50'000'000;  // so that each message finds the system idle
 
 double ratio(double a, double b) { return b > 0 ? a / b : 0; }
@@ -189,14 +190,15 @@ void Runner::run_away(const GroupPart& part, ordered_json& json) {
               json["max_ms"].get<double>());
 }
 
-// Pairs in a closed loop, with and without the groups' fixed load beside them.
+// Pairs on a schedule, with and without the groups' load beside them, also on a schedule.
 void Runner::run_busy(const GroupPart& part, ordered_json& json) {
   Options pairs = options_;
   pairs.in_flight = 1;
   pairs.messages_each = 0;
   pairs.clients = part.pair_clients;
   std::vector<std::unique_ptr<Scenario>> plans;
-  plans.push_back(std::make_unique<PairPlan>(pairs, control_, part.first + part.shape.users, part.pair_clients, 0,
+  plans.push_back(std::make_unique<PairPlan>(pairs, control_, part.first + part.shape.users, part.pair_clients,
+                                             kBusyPairRate,
                                              mint_->identities(part.first + part.shape.users, part.pair_clients)));
   control_.group_messages_max = 0;
   const Tally& one_to_one = plans.front()->tally;

@@ -148,8 +148,7 @@ void Fanout::end_turn() {
   const WallMs wall = wall_now();
   std::uint64_t moved = 0;
   for (auto& [partition, owned] : owned_) {
-    owned->end_turn(loop_.now(), wall);
-    loop_.turn_by(owned->core().receipts_due());
+    loop_.turn_by(owned->end_turn(loop_.now(), wall));
     const CoreStats& stats = owned->core().stats();
     moved += stats.messages + stats.read_receipts + stats.envelopes;
   }

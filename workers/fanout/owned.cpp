@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/assert.h"
 #include "base/crypto.h"
 #include "base/log.h"
@@ -109,9 +111,14 @@ void Owned::ask_snapshot(GroupId group, StreamSeq before, Ask ask) {
                 });
 }
 
-void Owned::end_turn(TimePoint now, WallMs wall) {
+TimePoint Owned::end_turn(TimePoint now, WallMs wall) {
   core_.end_turn(now, wall);
-  for (auto& lane : lanes_) lane->flush(now);
+  TimePoint again = core_.receipts_due();
+  for (auto& lane : lanes_) {
+    lane->flush(now, kBatchInterval);
+    if (!lane->empty()) again = std::min(again, now + kBatchInterval);
+  }
+  return again;
 }
 
 }  // namespace barid::fanout

@@ -32,9 +32,14 @@ class Owned final : public Port {
   Epoch epoch() const { return epoch_; }
 
   void on_tick(TimePoint now) { core_.on_tick(now); }
-  void end_turn(TimePoint now, WallMs wall);
+  // Returns when it is to be called again, at the latest.
+  TimePoint end_turn(TimePoint now, WallMs wall);
 
  private:
+  // The shortest time between two batches to one partition of users, so that the messages of many groups share them:
+  // the broker's price, and the owner's, is by the batch. A message that comes alone leaves at once.
+  static constexpr std::chrono::microseconds kBatchInterval{4'000};
+
   // Port
   void publish(Partition to, const Envelope& envelope, Tag tag) override;
   void bury_raw(std::string_view batch, Tag tag) override;
