@@ -80,7 +80,9 @@ class PresencePath : public testing::Test {
     EdgeOptions options;
     options.worker_roles = "delivery";
     options.worker_lines = "presence_grace_s = 1\nlast_seen_every_s = 1";
-    options.edge_lines = "heartbeat_s = 200\nhalf_open_deadline_s = 400";
+    options.edge_lines =
+        "heartbeat_s = 200\nhalf_open_deadline_s = 400\n"
+        "connects_per_address = { per_second = 100000, burst = 100000 }";
     edge_ = std::make_unique<EdgeProcess>(options);
     NatsConfig config;
     config.url = edge_->nats.url();
@@ -190,6 +192,8 @@ TEST_F(PresencePath, ABlockHidesBothWaysAndDropsTyping) {
   ASSERT_TRUE(bob.sees(kAlice, PresenceState::hidden));
   ASSERT_TRUE(alice.sees(kBob, PresenceState::hidden));
   alice.type(kBob, GroupId(), TypingState::typing);
+  alice.watch({kBob});  // its answer comes after the owner has seen what was typed
+  ASSERT_TRUE(alice.sees(kBob, PresenceState::hidden));
   edge_->control->put(broker::kBlocksBucket, hex_id(kBob.value), "[]");
   ASSERT_TRUE(bob.sees(kAlice, PresenceState::online));
   for (const PresenceEntry& e : bob.all()) EXPECT_EQ(e.typing, TypingState::stopped);

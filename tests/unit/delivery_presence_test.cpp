@@ -193,8 +193,10 @@ TEST_F(PresenceCore, ABlockHidesAtOnceAndDropsTyping) {
   pass(2s);
   EXPECT_EQ(heard(ConnId(5)), std::vector{entry(PresenceState::hidden)});
   core->on_typing({kAlice, kBob, {}, TypingState::typing}, now);
+  directory.blocked_by.clear();
+  core->on_rights_changed(kAlice);
   pass(2s);
-  EXPECT_TRUE(told.empty());
+  EXPECT_EQ(heard(ConnId(5)), std::vector{entry(PresenceState::online)});
 }
 
 TEST_F(PresenceCore, TypingIsToldToWhomItIsMeantForAndEndsByItself) {

@@ -259,6 +259,7 @@ void Presence::on_typing(const control::TypingNote& note, TimePoint now) {
   if (watched == watched_.end()) return;
   for (auto& [key, sub] : watched->second.subs) {
     if (sub.watcher != note.to_user || now >= sub.rights_until) continue;
+    if (sub.rights.blocked || blocked(note.user, note.to_user)) continue;
     const Ref ref{note.user, key};
     if (typing_.size() >= kWatchesMax) return;
     if (note.state != TypingState::stopped && sub.typing == TypingState::stopped) typing_.push_back(ref);
