@@ -183,8 +183,12 @@ Config load_config(const std::string& path) {
   worker.read("bus_endpoint", config.worker.bus_endpoint);
   worker.read("lease_s", config.worker.lease);
   worker.read("ack_deadline_s", config.worker.ack_deadline);
+  worker.read("presence_grace_s", config.worker.presence_grace);
+  worker.read("last_seen_every_s", config.worker.last_seen_every);
   worker.read("observe_port", config.worker.observe_port);
   worker.finish();
+  if (config.worker.presence_grace.count() < 1) worker.complain("presence_grace_s", "must be at least 1");
+  if (config.worker.last_seen_every.count() < 1) worker.complain("last_seen_every_s", "must be at least 1");
   for (const auto& role : config.worker.roles)
     if (role != "delivery" && role != "fanout" && role != "directory")
       worker.complain("roles", "knows only delivery, fanout and directory");

@@ -60,8 +60,10 @@ struct WorkerConfig {
   std::string name = "worker-1";
   std::vector<std::string> roles = {"delivery", "fanout", "directory"};
   std::string bus_endpoint = "ipc:///tmp/barid-worker-1.sock";  // ZeroMQ, ipc:// or tcp://
-  std::chrono::seconds lease{3};          // a silent worker's partitions are taken over after this
-  std::chrono::seconds ack_deadline{30};  // delivered to a device and not acknowledged: session closed, mail parked
+  std::chrono::seconds lease{3};             // a silent worker's partitions are taken over after this
+  std::chrono::seconds ack_deadline{30};     // delivered to a device and not acknowledged: session closed, mail parked
+  std::chrono::seconds presence_grace{10};   // who is back this soon has not been offline in the eyes of others
+  std::chrono::seconds last_seen_every{10};  // how often last-seen times are written
   std::uint16_t observe_port = 0;
 };
 

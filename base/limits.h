@@ -29,6 +29,14 @@ inline constexpr std::size_t kGroupDescriptionBytesMax = 2'048;  // longer than 
 inline constexpr std::size_t kGroupsPageMax = 128;               // groups in one Response
 inline constexpr std::size_t kJoinRequestsMax = 256;             // of one group, waiting for an answer
 
+// presence
+inline constexpr std::size_t kWatchUsersMax = 64;        // users in one Watch
+inline constexpr std::size_t kWatchGroupsMax = 16;       // groups in one Watch
+inline constexpr std::size_t kPresenceEntriesMax = 512;  // in one Presence frame
+inline constexpr std::size_t kEditContactsMax = 1'024;   // users in one EditContacts, added and removed together
+inline constexpr std::size_t kPresencePairsMax = 512;    // of one question of an owner to the directory
+inline constexpr std::size_t kLastSeenBatchMax = 2'048;  // of one report of an owner to the directory
+
 // a connection
 inline constexpr std::size_t kUnauthenticatedBytesMax = 8 * 1024;  // received in all before login or registration
 inline constexpr std::size_t kHttpUpgradeBytesMax = 8 * 1024;

@@ -224,6 +224,12 @@ StreamSeq Control::publish(const std::string& subject, std::string_view payload,
   return StreamSeq(ack->Sequence);
 }
 
+void Control::tell(const std::string& subject, std::string_view payload) {
+  const natsStatus status = natsConnection_Publish(impl_->connection.get(), subject.c_str(), payload.data(),
+                                                   static_cast<int>(payload.size()));
+  if (status != NATS_OK) SPDLOG_DEBUG("{} was not told: {}", subject, natsStatus_GetText(status));
+}
+
 std::string Control::js_api(const std::string& subject, const std::string& body) {
   auto reply = request("$JS.API." + subject, body, kCallTimeout);
   if (!reply) throw Error("JetStream does not answer " + subject);

@@ -63,6 +63,9 @@ class Control {
   // stream's duplicate window, is stored once. Throws also when its fate is unknown.
   StreamSeq publish(const std::string& subject, std::string_view payload, const std::string& message_id);
 
+  // Plain publish: whoever listens now hears it, or not. Never throws.
+  void tell(const std::string& subject, std::string_view payload);
+
   // Plain request/reply. nullopt: nobody answered in time.
   std::optional<std::string> request(const std::string& subject, std::string_view body,
                                      std::chrono::milliseconds timeout);

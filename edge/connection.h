@@ -11,6 +11,7 @@
 #include "edge/proxy_protocol.h"
 #include "edge/session.h"
 #include "edge/tls.h"
+#include "edge/watching.h"
 #include "edge/websocket.h"
 
 namespace barid::edge {
@@ -35,6 +36,7 @@ struct Connection final : Socket {
   std::string in;   // bytes of frames not yet taken
   std::string out;  // whole frames that wait for the socket
   std::unique_ptr<Layers> layers;
+  std::unique_ptr<Watching> watching;  // of those who watch or type
   PeerAddress address;
   TimePoint linger_until{};         // set when leaving
   std::uint32_t early_bytes = 0;    // before login

@@ -129,6 +129,22 @@ void Owners::announced(Partition partition) {
   link->pending.announced.push_back({partition, of(partition).epoch});
 }
 
+void Owners::watch(control::WatchSet watch) {
+  Link* link = link_of(watch.partition);
+  if (link == nullptr) return;
+  if (link->pending.watches.size() >= kWatchesPendingMax) {
+    link->overflowed = true;  // offered again once it listens
+  } else {
+    link->pending.watches.push_back(std::move(watch));
+  }
+}
+bool Owners::typing(Partition partition, const control::TypingNote& note) {
+  Link* link = link_of(partition);
+  if (link == nullptr || link->pending.typings.size() >= kTypingsPendingMax) return false;
+  link->pending.typings.push_back(note);
+  return true;
+}
+
 bool Owners::send(const std::string& endpoint, Link& link) {
   link.pending.number = link.sent + 1;
   control::encode(scratch_, link.pending);

@@ -30,6 +30,7 @@ class Owners {
   static constexpr std::size_t kOpensPerMessage = 32'768;
   static constexpr std::size_t kWorkersMax = 1'024;    // remembered
   static constexpr std::size_t kPendingMax = 262'144;  // entries for one owner that does not take them
+  static constexpr std::size_t kWatchesPendingMax = 16'384, kTypingsPendingMax = 1'024;  // likewise
 
   Owners(broker::EdgeBus& bus, Incarnation edge, std::uint16_t partitions);
 
@@ -49,6 +50,8 @@ class Owners {
   void ack(Partition partition, const control::SessionAck& ack);
   void close(Partition partition, const control::SessionClose& close);
   void announced(Partition partition);
+  void watch(control::WatchSet watch);
+  bool typing(Partition partition, const control::TypingNote& note);  // false: left out
 
   bool urgent() const;  // something else than acknowledgements is pending: those can wait for company
 
@@ -63,7 +66,8 @@ class Owners {
     bool overflowed = false;  // entries were dropped
     std::uint64_t sent = 0;   // number of the last message to this worker
     std::size_t entries() const {
-      return pending.opens.size() + pending.acks.size() + pending.closes.size() + pending.announced.size();
+      return pending.opens.size() + pending.acks.size() + pending.closes.size() + pending.announced.size() +
+             pending.watches.size() + pending.typings.size();
     }
   };
   struct Seat {

@@ -186,6 +186,7 @@ void Reactor::on_end(Socket& socket, int error) {
     tally_.closed(Code::none);
     if (Online* online = c.session.online()) {
       owners_->close(partition_of(online->user, rules_.partitions), {online->user, online->device, c.owner_conn});
+      end_watch(c, *online);
       keep_bucket(*online);
     }
     c.session.state = Ended{};
@@ -249,6 +250,7 @@ void Reactor::every_tick() {
     });
     if (number_ == 0) parts_.gate.forget_idle(turn_);
   }
+  flush_presence(true);
   tally_.publish();
   if (stopping_ && (open_count_ == 0 || turn_ >= stop_deadline_)) engine_->stop();
 }
@@ -266,6 +268,7 @@ void Reactor::end_turn() {
   link_->flush();
   bus_->poll();
   for (const Partition partition : std::exchange(lost_, {})) announce(partition, true);
+  flush_presence(false);
   if (owners_->urgent() || turn_ >= acks_due_) {
     acks_due_ = TimePoint::max();
     if (const std::size_t refused = owners_->flush(false, lost_)) {

@@ -122,9 +122,20 @@ class Reactor final : SocketHandler {
   void announce(Partition partition, bool again);
   void from_owner(std::string_view bytes);
   void deliver(const control::Delivery& delivery);
+
+  // reactor_presence.cpp
+  void watch(Connection& c);
+  void offer_watch(Connection& c, std::optional<Partition> only);
+  void end_watch(Connection& c, const Online& was);
+  void tell_typing(Connection& c);
+  void take_presence(const control::PresenceUpdate& update);
+  void list_watching(Connection& c);
+  bool flush_watching(ConnId id);
+  void flush_presence(bool tick);
   bool over_full(const Connection& c) const;
 
   static constexpr unsigned kFdBits = 24;
+  static constexpr std::size_t kPresenceBacklogMax = 16 * 1024;  // unsent bytes of a connection: presence waits
   static constexpr std::chrono::microseconds kTicksHold{10'000}, kBatchInterval{2'000},
       kGroupBatchInterval{5'000};                               // under load only
   static constexpr std::chrono::microseconds kAcksHold{1'500};  // acknowledgements, on their way to owners
@@ -165,6 +176,7 @@ class Reactor final : SocketHandler {
   bool listening_ = false, stopping_ = false;
 
   std::vector<ConnId> dirty_, resumable_, ticks_;
+  std::vector<ConnId> watching_, watching_new_;  // those with a watch to offer or entries to tell
   TimePoint ticks_due_{}, acks_due_ = TimePoint::max();
   std::vector<AcceptedSet> accepted_;  // reused; the first accepted_used_ are of this turn
   std::size_t accepted_used_ = 0;

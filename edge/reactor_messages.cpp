@@ -29,6 +29,8 @@ void Reactor::apply(Connection& c) {
   }
   if (effects_.logged_in) open_session(c);
   if (effects_.request) call_directory(c);
+  if (effects_.watch) watch(c);
+  if (effects_.typing) tell_typing(c);
   if (effects_.ended != Code::none) leave(c);
 }
 
@@ -53,6 +55,7 @@ void Reactor::leave(Connection& c) {
                   wire::name_of(ended.code));
     owners_->close(partition_of(ended.was->user, rules_.partitions),
                    {ended.was->user, ended.was->device, c.owner_conn});
+    end_watch(c, *ended.was);
     keep_bucket(*ended.was);
   } else {
     spdlog::debug("connection {:x} closed before login: {}", c.id.value, wire::name_of(ended.code));

@@ -41,6 +41,8 @@ void Reactor::announce(Partition partition, bool again) {
     ++sessions;
   }
   owners_->announced(partition);
+  for (auto& c : connections_)
+    if (c != nullptr && !c->closing && c->watching != nullptr && !c->watching->unoffered()) offer_watch(*c, partition);
   spdlog::debug("partition {}: {} sessions announced at epoch {}", partition.value, sessions, epoch.value);
 }
 
@@ -69,6 +71,7 @@ void Reactor::from_owner(std::string_view bytes) {
       if (owners_->of(Partition(p)).worker == worker) announce(Partition(p), true);
   }
   for (const control::Delivery& delivery : to_edge_.deliveries) deliver(delivery);
+  for (const control::PresenceUpdate& update : to_edge_.presences) take_presence(update);
   for (const control::Kick& kick : to_edge_.kicks) {
     Connection* c = owners_->admit(kick.partition, kick.epoch) ? find_opened(kick.conn) : nullptr;
     if (c != nullptr) end_session(*c, kick.code, 0, "closed by the owner of the partition");

@@ -79,6 +79,13 @@ void step_in(const Step& s, Greeting&, wire::Ack&) {
   end(s.session, Code::not_logged_in, 0, "log in first", s.effects);
 }
 
+void step_in(const Step& s, Greeting&, wire::Watch&) {
+  end(s.session, Code::not_logged_in, 0, "log in first", s.effects);
+}
+void step_in(const Step& s, Greeting&, wire::Typing&) {
+  end(s.session, Code::not_logged_in, 0, "log in first", s.effects);
+}
+
 // ---- Online
 
 void step_in(const Step& s, Online&, wire::Login&) { s.violation("logged in already"); }
@@ -193,6 +200,9 @@ void step_in(const Step& s, Online& online, wire::Request& request) {
   admit_request(s, request);
 }
 
+void step_in(const Step& s, Online&, wire::Watch& watch) { s.effects.watch = std::move(watch); }
+void step_in(const Step& s, Online&, wire::Typing& typing) { s.effects.typing = typing; }
+
 // ---- what both states answer alike
 
 template <class State>
@@ -208,7 +218,8 @@ requires std::is_same_v<Frame, wire::Challenge> || std::is_same_v<Frame, wire::W
     std::is_same_v<Frame, wire::Accepted> || std::is_same_v<Frame, wire::Refused> ||
     std::is_same_v<Frame, wire::Deliver> || std::is_same_v<Frame, wire::Receipt> ||
     std::is_same_v<Frame, wire::Error> || std::is_same_v<Frame, wire::Response> ||
-    std::is_same_v<Frame, wire::GroupReceipt> || std::is_same_v<Frame, wire::GroupEvent>
+    std::is_same_v<Frame, wire::GroupReceipt> || std::is_same_v<Frame, wire::GroupEvent> ||
+    std::is_same_v<Frame, wire::Presence>
 void step_in(const Step& s, State&, Frame&) { s.violation("only the server sends this frame"); }
 
 // A frame that could not be decoded: some cost only themselves, once logged in.
@@ -232,6 +243,8 @@ void Effects::clear() {
   logged_in = enqueue = false;
   acked.reset();
   request.reset();
+  watch.reset();
+  typing.reset();
   refused = ended = Code::none;
 }
 

@@ -81,6 +81,8 @@ struct Effects {
   bool logged_in = false;
   std::optional<std::uint64_t> acked;  // for the owner: frames of its session taken
   std::optional<wire::Request> request;
+  std::optional<wire::Watch> watch;
+  std::optional<wire::Typing> typing;
   bool enqueue =
       false;  // `envelope` (its frame is `frame`) into the lane of `partition`; then note_enqueued() or refuse_send()
   Partition partition;  // of users; when envelope.group is not 0: of groups

@@ -35,6 +35,9 @@ EdgeMetrics::EdgeMetrics(Observe& observe) {
       {Count::limit_requests, "barid_edge_limits_total", "Limits hit", {{"limit", "requests_per_address"}}},
       {Count::limit_out_buffer, "barid_edge_limits_total", "Limits hit", {{"limit", "out_buffer"}}},
       {Count::owner_backpressure, "barid_edge_limits_total", "Limits hit", {{"limit", "owner_bus"}}},
+      {Count::presence_frames, "barid_edge_presence_frames_total", "Presence frames to clients", {}},
+      {Count::presence_dropped, "barid_edge_presence_shed_total", "Presence left out", {{"what", "entry"}}},
+      {Count::typing_shed, "barid_edge_presence_shed_total", "Presence left out", {{"what", "typing"}}},
   };
   static_assert(std::size(all) == static_cast<std::size_t>(Count::kCount));
   for (const Described& d : all)

@@ -32,6 +32,9 @@ enum class Count : std::uint8_t {
   limit_requests,
   limit_out_buffer,
   owner_backpressure,
+  presence_frames,
+  presence_dropped,
+  typing_shed,
   kCount,
 };
 

@@ -36,10 +36,48 @@ kj::ArrayPtr<capnp::word> bus_scratch(std::size_t words) {
   return scratch;
 }
 
+void fill_presence_parts(schema::ToOwner::Builder b, const ToOwner& m) {
+  auto watches = b.initWatches(static_cast<unsigned>(m.watches.size()));
+  for (unsigned i = 0; i < m.watches.size(); ++i) {
+    const WatchSet& watch = m.watches[i];
+    watches[i].setPartition(watch.partition.value);
+    watches[i].setUser(watch.user.value);
+    watches[i].setDevice(watch.device.value);
+    watches[i].setConn(watch.conn.value);
+    auto users = watches[i].initUsers(static_cast<unsigned>(watch.users.size()));
+    for (unsigned j = 0; j < watch.users.size(); ++j) users.set(j, watch.users[j].value);
+    auto groups = watches[i].initGroups(static_cast<unsigned>(watch.groups.size()));
+    for (unsigned j = 0; j < watch.groups.size(); ++j) groups.set(j, watch.groups[j].value);
+  }
+  auto typings = b.initTypings(static_cast<unsigned>(m.typings.size()));
+  for (unsigned i = 0; i < m.typings.size(); ++i) {
+    typings[i].setUser(m.typings[i].user.value);
+    typings[i].setToUser(m.typings[i].to_user.value);
+    typings[i].setToGroup(m.typings[i].to_group.value);
+    typings[i].setState(static_cast<wire::schema::TypingState>(m.typings[i].state));
+  }
+}
+
+void read_presence_parts(schema::ToOwner::Reader r, ToOwner& m) {
+  for (auto w : r.getWatches()) {
+    KJ_REQUIRE(w.getUsers().size() <= limits::kWatchUsersMax && w.getGroups().size() <= limits::kWatchGroupsMax,
+               "watches too many");
+    WatchSet& watch = m.watches.emplace_back(WatchSet{
+        Partition(w.getPartition()), UserId(w.getUser()), DeviceId(w.getDevice()), ConnId(w.getConn()), {}, {}});
+    for (const std::uint64_t user : w.getUsers()) watch.users.emplace_back(user);
+    for (const std::uint64_t group : w.getGroups()) watch.groups.emplace_back(group);
+  }
+  for (auto t : r.getTypings())
+    m.typings.push_back({UserId(t.getUser()), UserId(t.getToUser()), GroupId(t.getToGroup()),
+                         wire::read_enum(t.getState(), wire::TypingState::recording)});
+}
+
 }  // namespace
 
 void encode(std::string& out, const ToOwner& m) {
-  const std::size_t count = m.opens.size() + m.acks.size() + m.closes.size() + m.announced.size();
+  std::size_t count =
+      m.opens.size() + m.acks.size() + m.closes.size() + m.announced.size() + 2 * m.watches.size() + m.typings.size();
+  for (const WatchSet& w : m.watches) count += (w.users.size() + w.groups.size() + 3) / 4;
   capnp::MallocMessageBuilder message(bus_scratch(64 + 4 * count));
   auto b = message.initRoot<schema::ToOwner>();
   b.setEdgeIncarnation(m.edge.value);
@@ -70,6 +108,7 @@ void encode(std::string& out, const ToOwner& m) {
     announced[i].setPartition(m.announced[i].partition.value);
     announced[i].setEpoch(m.announced[i].epoch.value);
   }
+  fill_presence_parts(b, m);
   write_flat(out, message);
 }
 
@@ -91,14 +130,15 @@ Result<ToOwner, Errc> decode_to_owner(std::string_view bytes) {
     for (auto c : r.getCloses())
       m.closes.push_back({UserId(c.getUser()), DeviceId(c.getDevice()), ConnId(c.getConn())});
     for (auto a : r.getAnnounced()) m.announced.push_back({Partition(a.getPartition()), Epoch(a.getEpoch())});
+    read_presence_parts(r, m);
     return m;
-  } catch (const kj::Exception&) {
+  } catch (...) {  // kj::Exception, or the wire's refusal
     return fail(Errc::malformed);
   }
 }
 
 void encode(std::string& out, const ToEdge& m) {
-  std::size_t words = 64 + 4 * m.kicks.size();
+  std::size_t words = 64 + 4 * m.kicks.size() + 8 * m.presences.size();
   for (const Delivery& d : m.deliveries) words += 6 + d.frame.size() / 8;
   capnp::MallocMessageBuilder message(bus_scratch(words));
   auto b = message.initRoot<schema::ToEdge>();
@@ -119,6 +159,14 @@ void encode(std::string& out, const ToEdge& m) {
     kicks[i].setEpoch(m.kicks[i].epoch.value);
     kicks[i].setConn(m.kicks[i].conn.value);
     kicks[i].setCode(static_cast<std::uint16_t>(m.kicks[i].code));
+  }
+  auto presences = b.initPresences(static_cast<unsigned>(m.presences.size()));
+  for (unsigned i = 0; i < m.presences.size(); ++i) {
+    auto p = presences[i];
+    p.setPartition(m.presences[i].partition.value);
+    p.setEpoch(m.presences[i].epoch.value);
+    p.setConn(m.presences[i].conn.value);
+    wire::fill_presence_entry(p.initEntry(), m.presences[i].entry);
   }
   write_flat(out, message);
 }
@@ -142,8 +190,11 @@ Errc const* decode_to_edge(std::string_view bytes, ToEdge& out) {
                            k.getCode() <= static_cast<std::uint16_t>(wire::kLastCode)
                                ? static_cast<wire::Code>(k.getCode())
                                : wire::Code::unavailable});
+    for (auto p : r.getPresences())
+      out.presences.push_back({Partition(p.getPartition()), Epoch(p.getEpoch()), ConnId(p.getConn()),
+                               wire::read_presence_entry(p.getEntry())});
     return nullptr;
-  } catch (const kj::Exception&) {
+  } catch (...) {  // kj::Exception, or the wire's refusal
     return &kMalformed;
   }
 }
@@ -243,6 +294,69 @@ Result<GroupSnapshot, Errc> decode_group_snapshot(std::string_view bytes) {
     }
     return snapshot;
   } catch (...) {  // kj::Exception, or the wire's refusal
+    return fail(Errc::malformed);
+  }
+}
+
+std::string encode(const PresenceCall& call) {
+  capnp::MallocMessageBuilder message;
+  auto b = message.initRoot<schema::PresenceCall>();
+  auto pairs = b.initPairs(static_cast<unsigned>(call.pairs.size()));
+  for (unsigned i = 0; i < call.pairs.size(); ++i) {
+    pairs[i].setWatched(call.pairs[i].watched.value);
+    pairs[i].setWatcher(call.pairs[i].watcher.value);
+  }
+  auto seen = b.initSeen(static_cast<unsigned>(call.seen.size()));
+  for (unsigned i = 0; i < call.seen.size(); ++i) {
+    seen[i].setUser(call.seen[i].user.value);
+    seen[i].setAtMs(call.seen[i].at_ms);
+  }
+  std::string out;
+  write_flat(out, message);
+  return out;
+}
+
+Result<PresenceCall, Errc> decode_presence_call(std::string_view bytes) {
+  try {
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options(bytes));
+    auto r = reader.getRoot<schema::PresenceCall>();
+    KJ_REQUIRE(r.getPairs().size() <= limits::kPresencePairsMax, "too many pairs");
+    KJ_REQUIRE(r.getSeen().size() <= limits::kLastSeenBatchMax, "too many seen");
+    PresenceCall call;
+    for (auto p : r.getPairs()) call.pairs.push_back({UserId(p.getWatched()), UserId(p.getWatcher())});
+    for (auto s : r.getSeen()) call.seen.push_back({UserId(s.getUser()), s.getAtMs()});
+    return call;
+  } catch (const kj::Exception&) {
+    return fail(Errc::malformed);
+  }
+}
+
+std::string encode(const PresenceAnswer& answer) {
+  capnp::MallocMessageBuilder message;
+  auto b = message.initRoot<schema::PresenceAnswer>();
+  b.setUnavailable(answer.unavailable);
+  auto rights = b.initRights(static_cast<unsigned>(answer.rights.size()));
+  for (unsigned i = 0; i < answer.rights.size(); ++i) {
+    rights[i].setBlocked(answer.rights[i].blocked);
+    rights[i].setOnline(answer.rights[i].online);
+    rights[i].setLastSeen(answer.rights[i].last_seen);
+    rights[i].setLastSeenMs(answer.rights[i].last_seen_ms);
+  }
+  std::string out;
+  write_flat(out, message);
+  return out;
+}
+
+Result<PresenceAnswer, Errc> decode_presence_answer(std::string_view bytes) {
+  try {
+    capnp::FlatArrayMessageReader reader(codec::aligned(bytes), bus_options(bytes));
+    auto r = reader.getRoot<schema::PresenceAnswer>();
+    KJ_REQUIRE(r.getRights().size() <= limits::kPresencePairsMax, "too many rights");
+    PresenceAnswer answer{r.getUnavailable(), {}};
+    for (auto p : r.getRights())
+      answer.rights.push_back({p.getBlocked(), p.getOnline(), p.getLastSeen(), p.getLastSeenMs()});
+    return answer;
+  } catch (const kj::Exception&) {
     return fail(Errc::malformed);
   }
 }

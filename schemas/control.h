@@ -33,13 +33,28 @@ struct SessionClose {
   DeviceId device;
   ConnId conn;
 };
+// Whom a connection watches in that partition, all of them: replaces what it watched there. Empty: no longer any.
+struct WatchSet {
+  Partition partition;
+  UserId user;
+  DeviceId device;
+  ConnId conn;
+  std::vector<UserId> users;
+  std::vector<GroupId> groups;
+};
+struct TypingNote {
+  UserId user;
+  UserId to_user;  // one of them
+  GroupId to_group;
+  wire::TypingState state = wire::TypingState::stopped;
+};
 struct PartitionEpoch {
   Partition partition;
   Epoch epoch;
 };
 
 // edge → owner, at most one a turn (and at least one every kHeartbeat, empty if need be).
-// Read in the order opens, acks, closes, announced.
+// Read in the order opens, acks, closes, announced, watches, typings.
 struct ToOwner {
   Incarnation edge;
   Incarnation worker;        // whom this is for: a successor at the same endpoint ignores it
@@ -48,8 +63,12 @@ struct ToOwner {
   std::vector<SessionAck> acks;
   std::vector<SessionClose> closes;
   std::vector<PartitionEpoch> announced;  // every session of that partition has been opened with this owner
-  bool empty() const { return opens.empty() && acks.empty() && closes.empty() && announced.empty(); }
-  void clear() { opens.clear(), acks.clear(), closes.clear(), announced.clear(); }
+  std::vector<WatchSet> watches;
+  std::vector<TypingNote> typings;
+  bool empty() const {
+    return opens.empty() && acks.empty() && closes.empty() && announced.empty() && watches.empty() && typings.empty();
+  }
+  void clear() { opens.clear(), acks.clear(), closes.clear(), announced.clear(), watches.clear(), typings.clear(); }
 };
 
 struct Delivery {
@@ -65,6 +84,14 @@ struct Kick {
   wire::Code code = wire::Code::none;
 };
 
+// For a connection that watches.
+struct PresenceUpdate {
+  Partition partition;
+  Epoch epoch;
+  ConnId conn;
+  wire::PresenceEntry entry;
+};
+
 // owner → edge, one a turn and edge.
 struct ToEdge {
   Incarnation worker;
@@ -72,8 +99,9 @@ struct ToEdge {
   std::vector<Delivery> deliveries;  // per conn in the order to be written
   std::vector<Kick> kicks;           // after the deliveries: send wire::Error{code} and close
   bool reannounce = false;  // the owner has lost count of this edge: announce every session of its partitions again
-  bool empty() const { return deliveries.empty() && kicks.empty() && !reannounce; }
-  void clear() { deliveries.clear(), kicks.clear(), reannounce = false; }
+  std::vector<PresenceUpdate> presences;
+  bool empty() const { return deliveries.empty() && kicks.empty() && !reannounce && presences.empty(); }
+  void clear() { deliveries.clear(), kicks.clear(), reannounce = false, presences.clear(); }
 };
 
 void encode(std::string& out, const ToOwner& message);  // replaces `out`
@@ -119,5 +147,36 @@ std::string encode(const GroupSnapshotCall& call);
 Result<GroupSnapshotCall, Errc> decode_group_snapshot_call(std::string_view bytes);
 std::string encode(const GroupSnapshot& snapshot);
 Result<GroupSnapshot, Errc> decode_group_snapshot(std::string_view bytes);
+
+// owner → directory pool: request on subject kPresenceSubject, queue group kDirectoryQueue; reply: one PresenceAnswer.
+inline constexpr const char* kPresenceSubject = "directory.presence";
+// directory → owners: what may be seen of this user, or what this user may see, has changed. The payload is the user's
+// id in hex. May be lost: owners ask again after a while anyway.
+inline constexpr const char* kPresenceChangedSubject = "presence.changed";
+struct PresencePair {
+  UserId watched, watcher;
+  auto operator<=>(const PresencePair&) const = default;
+};
+struct LastSeen {
+  UserId user;
+  std::int64_t at_ms = 0;
+};
+struct PresenceCall {
+  std::vector<PresencePair> pairs;  // at most limits::kPresencePairsMax
+  std::vector<LastSeen> seen;       // at most limits::kLastSeenBatchMax
+};
+struct PresenceRights {
+  bool blocked = false;  // one of them blocks the other
+  bool online = false, last_seen = false;
+  std::int64_t last_seen_ms = 0;  // as written last; 0: never, or not to be seen
+};
+struct PresenceAnswer {
+  bool unavailable = false;            // ask again
+  std::vector<PresenceRights> rights;  // in the order of the pairs
+};
+std::string encode(const PresenceCall& call);
+Result<PresenceCall, Errc> decode_presence_call(std::string_view bytes);
+std::string encode(const PresenceAnswer& answer);
+Result<PresenceAnswer, Errc> decode_presence_answer(std::string_view bytes);
 
 }  // namespace barid::control

@@ -82,6 +82,9 @@ struct Request {
     joinByInvite @20 :JoinByInvite;
     listJoinRequests @21 :GroupRef;
     answerJoinRequest @22 :AnswerJoinRequest;
+    setPrivacy @23 :Privacy;
+    getPrivacy @24 :Void;
+    editContacts @25 :EditContacts;
   }
 }
 struct RequestCode { phone @0 :Text; }
@@ -105,6 +108,7 @@ struct Response {
     invite @10 :Invite;
     joinRequests @11 :JoinRequestList;
     groupChanged @12 :GroupChanged;
+    privacy @13 :Privacy;
   }
 }
 struct CodeSent { expiresInS @0 :UInt32; resendInS @1 :UInt32; }
@@ -168,3 +172,22 @@ struct Invite { token @0 :Text; createdAtMs @1 :Int64; createdBy @2 :UInt64; }
 struct JoinRequest { user @0 :UInt64; atMs @1 :Int64; }
 struct JoinRequestList { group @0 :UInt64; requests @1 :List(JoinRequest); }
 struct GroupChanged { group @0 :UInt64; version @1 :UInt64; skipped @2 :List(UInt64); }
+
+# ---- presence: ephemeral, never acknowledged
+
+enum TypingState { stopped @0; typing @1; recording @2; }
+enum PresenceState { hidden @0; offline @1; online @2; }
+enum Audience { everyone @0; contacts @1; nobody @2; }
+
+# All that this connection wants to know of from now on: replaces what it asked for before.
+struct Watch { users @0 :List(UInt64); groups @1 :List(UInt64); }
+struct Typing { user @0 :UInt64; group @1 :UInt64; state @2 :TypingState; }  # to one of them
+struct Presence { entries @0 :List(PresenceEntry); }
+struct PresenceEntry {
+  user @0 :UInt64;
+  group @1 :UInt64;  # not 0: only what `user` types there; else all there is to know of `user`
+  state @2 :PresenceState; typing @3 :TypingState;
+  lastSeenMs @4 :Int64;  # 0: not known, or not shown
+}
+struct Privacy { lastSeen @0 :Audience; online @1 :Audience; }
+struct EditContacts { add @0 :List(UInt64); remove @1 :List(UInt64); }

@@ -130,6 +130,12 @@ Frame decode_or_throw(const RawFrame& raw) {
       return read_frame<schema::GroupReceipt>(raw.payload, [](auto r) { return read_group_receipt(r); });
     case FrameType::group_event:
       return read_frame<schema::GroupEvent>(raw.payload, [](auto r) { return read_group_event(r); });
+    case FrameType::watch:
+      return read_frame<schema::Watch>(raw.payload, [](auto r) { return read_watch(r); });
+    case FrameType::typing:
+      return read_frame<schema::Typing>(raw.payload, [](auto r) { return read_typing(r); });
+    case FrameType::presence:
+      return read_frame<schema::Presence>(raw.payload, [](auto r) { return read_presence(r); });
   }
   throw Refuse{Code::unknown_frame};
 }
@@ -315,6 +321,15 @@ void append(std::string& out, const GroupReceipt& r) {
 }
 void append(std::string& out, const GroupEvent& e) {
   append_frame<schema::GroupEvent>(out, FrameType::group_event, [&](auto b) { fill_group_event(b, e); });
+}
+void append(std::string& out, const Watch& w) {
+  append_frame<schema::Watch>(out, FrameType::watch, [&](auto b) { fill_watch(b, w); });
+}
+void append(std::string& out, const Typing& t) {
+  append_frame<schema::Typing>(out, FrameType::typing, [&](auto b) { fill_typing(b, t); });
+}
+void append(std::string& out, const Presence& p) {
+  append_frame<schema::Presence>(out, FrameType::presence, [&](auto b) { fill_presence(b, p); });
 }
 
 std::optional<RawFrame> split(std::string_view bytes) {

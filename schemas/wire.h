@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "schemas/wire_group.h"
+#include "schemas/wire_presence.h"
 
 namespace barid::wire {
 
@@ -36,6 +37,9 @@ enum class FrameType : std::uint8_t {
   response = 14,
   group_receipt = 15,
   group_event = 16,
+  watch = 17,
+  typing = 18,
+  presence = 19,
 };
 
 // Mirrors enum Code of wire.capnp; docs/protocol.md says what each means and whether it closes the
@@ -191,7 +195,8 @@ struct Request {
   std::uint32_t id = 0;
   std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice, DevicesOf,
                CreateGroup, EditGroup, AddMembers, RemoveMembers, SetRole, LeaveGroup, DeleteGroup, GetGroup,
-               ListGroups, GroupInvite, JoinByInvite, ListJoinRequests, AnswerJoinRequest>
+               ListGroups, GroupInvite, JoinByInvite, ListJoinRequests, AnswerJoinRequest, SetPrivacy, GetPrivacy,
+               EditContacts>
       body;
 };
 
@@ -228,12 +233,12 @@ struct Devices {
 struct Response {
   std::uint32_t id = 0;
   std::variant<Error, CodeSent, Registered, Contacts, Done, Users, Devices, Group, GroupList, Invite, JoinRequestList,
-               GroupChanged>
+               GroupChanged, Privacy>
       body;
 };
 
 using Frame = std::variant<Challenge, Login, Welcome, Send, Accepted, Refused, Deliver, Receipt, Ack, Ping, Pong, Error,
-                           Request, Response, GroupReceipt, GroupEvent>;
+                           Request, Response, GroupReceipt, GroupEvent, Watch, Typing, Presence>;
 
 // Appends one whole frame to `out`. The struct must be within limits (asserted): check content first.
 void append(std::string& out, const Challenge&);
@@ -252,6 +257,9 @@ void append(std::string& out, const Request&);
 void append(std::string& out, const Response&);
 void append(std::string& out, const GroupReceipt&);
 void append(std::string& out, const GroupEvent&);
+void append(std::string& out, const Watch&);
+void append(std::string& out, const Typing&);
+void append(std::string& out, const Presence&);
 
 // Splits a byte stream. nullopt: more bytes are needed. The view is the payload, inside `bytes`.
 struct RawFrame {

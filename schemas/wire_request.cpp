@@ -68,6 +68,15 @@ Request read_request(schema::Request::Reader r) {
     case schema::Request::DEVICES_OF:
       request.body = DevicesOf{UserId(r.getDevicesOf().getUser())};
       return request;
+    case schema::Request::SET_PRIVACY:
+      request.body = read_set_privacy(r.getSetPrivacy());
+      return request;
+    case schema::Request::GET_PRIVACY:
+      request.body = GetPrivacy{};
+      return request;
+    case schema::Request::EDIT_CONTACTS:
+      request.body = read_edit_contacts(r.getEditContacts());
+      return request;
     default:
       request.body = read_group_request(r);
       return request;
@@ -125,6 +134,9 @@ Response read_response(schema::Response::Reader r) {
       response.body = std::move(devices);
       return response;
     }
+    case schema::Response::PRIVACY:
+      response.body = read_privacy(r.getPrivacy());
+      return response;
     default:
       response.body = read_group_response(r);
       return response;

@@ -29,6 +29,10 @@ void fill(schema::Request::Builder builder, const GroupInvite&);
 void fill(schema::Request::Builder builder, const JoinByInvite&);
 void fill(schema::Request::Builder builder, const ListJoinRequests&);
 void fill(schema::Request::Builder builder, const AnswerJoinRequest&);
+void fill(schema::Request::Builder builder, const SetPrivacy&);
+void fill(schema::Request::Builder builder, const GetPrivacy&);
+void fill(schema::Request::Builder builder, const EditContacts&);
+void fill(schema::Response::Builder builder, const Privacy&);
 void fill(schema::Response::Builder builder, const Group&);
 void fill(schema::Response::Builder builder, const GroupList&);
 void fill(schema::Response::Builder builder, const Invite&);
@@ -39,5 +43,18 @@ GroupReceipt read_group_receipt(schema::GroupReceipt::Reader reader);
 GroupEvent read_group_event(schema::GroupEvent::Reader reader);
 void fill_group_receipt(schema::GroupReceipt::Builder builder, const GroupReceipt& receipt);
 void fill_group_event(schema::GroupEvent::Builder builder, const GroupEvent& event);
+
+// wire_presence.cpp
+SetPrivacy read_set_privacy(schema::Privacy::Reader reader);
+EditContacts read_edit_contacts(schema::EditContacts::Reader reader);
+Privacy read_privacy(schema::Privacy::Reader reader);
+Watch read_watch(schema::Watch::Reader reader);
+Typing read_typing(schema::Typing::Reader reader);
+Presence read_presence(schema::Presence::Reader reader);
+PresenceEntry read_presence_entry(schema::PresenceEntry::Reader reader);
+void fill_watch(schema::Watch::Builder builder, const Watch& watch);
+void fill_typing(schema::Typing::Builder builder, const Typing& typing);
+void fill_presence(schema::Presence::Builder builder, const Presence& presence);
+void fill_presence_entry(schema::PresenceEntry::Builder builder, const PresenceEntry& entry);
 
 }  // namespace barid::wire

@@ -15,7 +15,8 @@ namespace barid::storage {
 
 class Pool;
 
-enum class ProjectionKind : std::int16_t { blocks = 1, revoked = 2 };
+// presence: has no bucket and is never pending; owners are told, and ask.
+enum class ProjectionKind : std::int16_t { blocks = 1, revoked = 2, presence = 3 };
 struct Change {
   ProjectionKind kind;
   std::uint64_t id = 0;  // a user (blocks) or a device (revoked)

@@ -10,6 +10,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/compose.h"
 #include "client/cli/groups.h"
+#include "client/cli/presence.h"
 #include "client/cli/render.h"
 #include "client/cli/text.h"
 
@@ -54,6 +55,7 @@ Conversation::Conversation(client::SqliteStore& store, client::Client& client, c
   for (auto notes = store.notes_after(note_, kChangesMax); !notes.empty();
        notes = store.notes_after(note_, kChangesMax))
     note_ = notes.back().id;
+  watch();
 }
 
 client::Peer Conversation::peer() { return store_.peer(peer_).value_or(client::Peer{}); }
@@ -165,6 +167,39 @@ std::string Conversation::author_of(const client::Message& m) {
 
 std::string Conversation::other_news() { return std::exchange(news_, {}); }
 
+void Conversation::watch() {
+  wire::Watch watch;
+  add_to(watch, peer());
+  if (watch.users == watched_.users && watch.groups == watched_.groups) return;
+  watched_ = watch;
+  client_.watch(watch);
+}
+
+bool Conversation::take_presence() {
+  const std::string before = presence_text();
+  for (const wire::PresenceEntry& entry : client_.take_presence()) {
+    if (entry.group == GroupId()) {
+      presence_ = entry;
+      continue;
+    }
+    std::erase_if(typists_, [&](const auto& typist) { return typist.first == entry.user; });
+    if (entry.typing != wire::TypingState::stopped)
+      typists_.emplace_back(entry.user, name_of(store_, entry.user) + " is " + cli::presence_text(entry));
+  }
+  if (!link_good()) presence_ = {}, typists_.clear();  // who knows
+  return presence_text() != before;
+}
+
+std::string Conversation::presence_text() const {
+  return typists_.empty() ? cli::presence_text(presence_) : typists_.back().second;
+}
+
+void Conversation::typing(bool goes_on) {
+  const client::Peer p = peer();
+  client_.typing({p.group == GroupId() ? p.user : UserId(), p.group,
+                  goes_on ? wire::TypingState::typing : wire::TypingState::stopped});
+}
+
 void Conversation::mark_read() {
   if (store_.mark_read(peer_, wall_now()) != 0) client_.wrote();
 }
@@ -208,7 +243,8 @@ class Screen {
     conversation_.mark_read();
     bool changed = true;
     while (!quit_ && !stop_requested() && !terminal_.closed()) {
-      if (changed) show_changes();
+      if (changed) show_changes(), conversation_.watch();
+      conversation_.take_presence();
       paint();
       const auto turn = client_.turn(keys_.half_way() ? kEscapePause : kClockTick, STDIN_FILENO);
       changed = turn.changed;
@@ -235,7 +271,9 @@ class Screen {
 
   void paint() {
     const client::Peer p = conversation_.peer();
-    ChatView::State state{name_of(p) + (p.name.empty() ? "" : "  " + p.phone) + (p.blocked ? "  (blocked)" : ""),
+    const std::string presence = conversation_.presence_text();
+    ChatView::State state{name_of(p) + (p.name.empty() ? "" : "  " + p.phone) + (p.blocked ? "  (blocked)" : "") +
+                              (presence.empty() ? "" : " · " + presence),
                           conversation_.link_text(), conversation_.link_good(), notice_, help_};
     const auto& link = client_.link();
     using Kind = client::Client::Link::Kind;
@@ -273,12 +311,14 @@ class Screen {
       quit_ = true;
     else if (!editor_.press(key) && control && key.text == "d")
       quit_ = true;
+    conversation_.typing(!editor_.text().empty() && !editor_.text().starts_with("/"));
   }
 
   void enter() {
     const std::string line = editor_.take();
     if (line.find_first_not_of(" \n") == std::string::npos) return;
     view_.scroll_to_end();
+    conversation_.typing(false);
     const auto said = conversation_.say(line);
     notice_ = printable(said.notice);
     help_ = said.help;

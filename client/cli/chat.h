@@ -26,6 +26,10 @@ class Conversation {
   std::string author_of(const client::Message& message);  // in a group; empty: not needed
   std::string other_news();                               // "Carol: 2 new", once
   void mark_read();
+  void watch();                       // the other side's presence, as soon as it is known who that is
+  bool take_presence();               // true: presence_text() has changed
+  std::string presence_text() const;  // "online", "Bob is typing…"; empty: nothing is known
+  void typing(bool goes_on);
   client::Peer peer();
   std::string link_text() const;
   bool link_good() const;
@@ -42,6 +46,9 @@ class Conversation {
   client::Cursor cursor_;
   std::int64_t note_ = 0;  // the last one seen
   std::string news_;
+  wire::Watch watched_;
+  wire::PresenceEntry presence_;                         // of the one we talk to
+  std::vector<std::pair<UserId, std::string>> typists_;  // in a group
 };
 
 Exit chat_in_lines(Conversation& conversation, client::SqliteStore& store, client::Client& client);

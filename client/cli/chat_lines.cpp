@@ -29,6 +29,7 @@ class Lines {
       const auto turn = client_.turn(milliseconds(500), input_done_ ? -1 : STDIN_FILENO);
       show_changes();
       show_link();
+      show_presence();
       if (!turn.input) continue;
       read();
       if (input_done_) give_up = steady_now() + kLastWords;
@@ -48,6 +49,14 @@ class Lines {
     std::cout << "* "
               << (kind == Kind::offline ? "offline: " + printable(client_.link().text) : conversation_.link_text())
               << std::endl;
+  }
+
+  void show_presence() {
+    conversation_.watch();
+    if (!conversation_.take_presence()) return;
+    const std::string text = conversation_.presence_text();
+    const bool group = conversation_.peer().group != GroupId();
+    if (!text.empty()) std::cout << "* " << (group ? "" : name_of(conversation_.peer()) + ": ") << text << std::endl;
   }
 
   void show_changes() {

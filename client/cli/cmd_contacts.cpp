@@ -59,6 +59,7 @@ Exit run_contacts_add(const Context& context, const std::string& name, const std
   try {
     client::Client client(*store, context.directory());
     *added = look_up(client, *store, *added);
+    if (added->user != UserId()) ask(client, wire::EditContacts{{added->user}, {}});
     if (added->user == UserId()) {
       word += " Nobody is registered with this number yet.";
       code = Exit::refused;
@@ -75,6 +76,15 @@ Exit run_contacts_add(const Context& context, const std::string& name, const std
 Exit run_contacts_remove(const Context& context, const std::string& who) {
   const auto store = context.open_account();
   const client::Peer p = known_peer(*store, who);
+  if (p.user != UserId()) {
+    try {
+      client::Client client(*store, context.directory());
+      ask(client, wire::EditContacts{{}, {p.user}});
+    } catch (const Failure& failure) {
+      if (failure.code() != Exit::offline) throw;
+      throw Failure(Exit::offline, "offline: the server still counts them among your contacts; try again later");
+    }
+  }
   if (!store->remove_contact(p.id)) throw Failure(Exit::error, "there is no contact \"" + printable(who) + "\"");
   context.say("Removed " + name_of(p) + "; the history stays.");
   return Exit::ok;

@@ -1,8 +1,10 @@
 #include <iostream>
 #include <map>
 
+#include "client/cli/call.h"
 #include "client/cli/commands.h"
 #include "client/cli/groups.h"
+#include "client/cli/presence.h"
 #include "client/cli/render.h"
 #include "client/cli/text.h"
 #include "client/core/client.h"
@@ -37,6 +39,17 @@ class Printer {
       std::cout << date_time(wall_now().value) << "  " << ticks(m.state) << " "
                 << (progress.empty() ? std::string(client::name_of(m.state)) + " by " : progress + " in ")
                 << name_of(peer) << ": " << cut(describe(m.content), 40) << why << "\n";
+    }
+  }
+  void presence(const wire::PresenceEntry& entry) {
+    if (context_.json) {
+      std::cout << presence_json(store_, entry) << std::endl;
+    } else {
+      const auto group = entry.group == GroupId() ? std::nullopt : store_.group(entry.group);
+      const std::string what = presence_text(entry);
+      std::cout << date_time(wall_now().value) << "  * " << name_of(store_, entry.user)
+                << (group ? " in " + printable(group->name) : "") << ": " << (what.empty() ? "hidden" : what)
+                << std::endl;
     }
   }
   void note(const client::GroupNote& n) {
@@ -97,6 +110,13 @@ Exit run_listen(const Context& context, const ListenOptions& o) {
       store->set_listened_notes(n.back().id);
   }
   client::Client client(*store, context.directory());
+  wire::Watch watch;
+  for (const std::string& who : o.watch) {
+    client::Peer peer = find_conversation(*store, who, false);
+    if (peer.group == GroupId()) peer = look_up(client, *store, peer);
+    add_to(watch, peer);
+  }
+  if (!o.watch.empty()) client.watch(watch);
   const TimePoint until =
       o.timeout_s > 0 ? steady_now() + milliseconds(static_cast<std::int64_t>(o.timeout_s * 1000)) : TimePoint::max();
   std::int64_t left = o.count > 0 ? o.count : INT64_MAX;
@@ -115,6 +135,7 @@ Exit run_listen(const Context& context, const ListenOptions& o) {
         }
       std::cout << std::flush;
     }
+    for (const wire::PresenceEntry& entry : client.take_presence()) printer.presence(entry);
     if (left == 0) return Exit::ok;
     const TimePoint now = steady_now();
     if (now >= until) return o.count > 0 ? Exit::timed_out : Exit::ok;

@@ -22,6 +22,13 @@ Exit run_contacts_list(const Context& context);
 Exit run_contacts_add(const Context& context, const std::string& name, const std::string& phone);
 Exit run_contacts_remove(const Context& context, const std::string& who);
 Exit run_contacts_block(const Context& context, const std::string& who, bool block);
+Exit run_contacts_sync(const Context& context);
+Exit run_blocks(const Context& context);
+
+struct PrivacyOptions {
+  std::string last_seen, online;  // everyone, contacts, nobody; empty: as it is
+};
+Exit run_privacy(const Context& context, const PrivacyOptions& options);
 
 struct GroupOptions {
   std::string group, name, successor, accept, refuse;
@@ -58,6 +65,7 @@ struct ListenOptions {
   std::int64_t count = 0;  // messages; 0: no end
   double timeout_s = 0;    // 0: no end
   bool receipts = true, mark_read = false, only_new = false;
+  std::vector<std::string> watch;  // people and groups whose presence is printed
 };
 Exit run_listen(const Context& context, const ListenOptions& options);
 

@@ -26,6 +26,7 @@ struct Commands {
   SendOptions send;
   GroupOptions group;
   ListenOptions listen;
+  PrivacyOptions privacy;
   std::string who, name, phone, device, token;
   bool in_group = false;
   std::int64_t limit = 50;
@@ -69,7 +70,31 @@ void add_contacts(CLI::App& app, Commands& c) {
   with_who("remove", "Forgets the name; the history stays", [&c] { return run_contacts_remove(c.context, c.who); });
   with_who("block", "Takes nothing more from them; they are not told",
            [&c] { return run_contacts_block(c.context, c.who, true); });
+  cmd->add_subcommand("sync", "Tells the server who my contacts are: for barid privacy")->callback([&c] {
+    c.run = [&c] { return run_contacts_sync(c.context); };
+  });
   with_who("unblock", "Takes their messages again", [&c] { return run_contacts_block(c.context, c.who, false); });
+}
+
+void add_privacy(CLI::App& app, Commands& c) {
+  const auto audience = CLI::IsMember({"everyone", "contacts", "nobody"});
+  auto* cmd = app.add_subcommand("privacy", "Who may see when I was last seen and whether I am online");
+  cmd->add_option("--last-seen", c.privacy.last_seen, "everyone, contacts or nobody")->check(audience);
+  cmd->add_option("--online", c.privacy.online, "everyone, contacts or nobody")->check(audience);
+  cmd->footer(
+      "One sees of others what one shows them.\n\nExamples:\n  barid privacy\n  barid privacy --last-seen contacts "
+      "--online nobody");
+  cmd->callback([&c] { c.run = [&c] { return run_privacy(c.context, c.privacy); }; });
+  const auto with_who = [&](const char* word, const char* help, bool block) {
+    auto* sub = app.add_subcommand(word, help);
+    sub->add_option("WHO", c.who, "A contact's name or number")->required();
+    sub->callback([&c, block] { c.run = [&c, block] { return run_contacts_block(c.context, c.who, block); }; });
+  };
+  with_who("block", "Takes nothing more from them; they are not told", true);
+  with_who("unblock", "Takes their messages again", false);
+  app.add_subcommand("blocks", "Whom I have blocked")->callback([&c] {
+    c.run = [&c] { return run_blocks(c.context); };
+  });
 }
 
 void add_send(CLI::App& app, Commands& c) {
@@ -107,6 +132,12 @@ void add_reading(CLI::App& app, Commands& c) {
                      "Ends after so many seconds (exit code 5 if --count is not reached)");
   listen->add_flag("--receipts,!--no-receipts", c.listen.receipts, "Also what becomes of our own messages (default)");
   listen->add_flag("--read", c.listen.mark_read, "Tells the senders that their messages were read");
+  listen
+      ->add_option("--watch", c.listen.watch,
+                   "Also when this contact, number or group comes, goes and types; repeatable")
+      ->type_name("WHO")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   listen->add_flag("--new", c.listen.only_new, "Skips what came before now");
   listen->footer("Examples:\n  barid listen\n  barid --json listen --count 1 --timeout 30");
   listen->callback([&c] { c.run = [&c] { return run_listen(c.context, c.listen); }; });
@@ -248,6 +279,7 @@ int main(int argc, char** argv) {
   app.footer(kFooter);
   add_register(app, c);
   add_contacts(app, c);
+  add_privacy(app, c);
   add_send(app, c);
   add_reading(app, c);
   add_groups(app, c);

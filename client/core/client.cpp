@@ -46,6 +46,7 @@ void Client::take_session() {
   lock_at_ = steady_now() + kLockInterval;
   if (!lock_.try_take()) return;
   session_ = std::make_unique<Session>(store_, kClientName, crypto::random_u64());
+  session_->watch(watch_, now());
   link_ = {Link::Kind::connecting, {}, {}, {}, false};
 }
 
@@ -137,6 +138,10 @@ void Client::handle_events(Turn& turn) {
       link_ = {Link::Kind::offline, std::move(offline->why), {}, steady_now() + offline->retry_in, true};
     } else if (auto* stopped = std::get_if<event::Stopped>(&event)) {
       link_ = {Link::Kind::stopped, std::move(stopped->text), stopped->code, {}, true};
+    } else if (auto* presence = std::get_if<event::Presence>(&event)) {
+      turn.presence = true;
+      for (const wire::PresenceEntry& entry : presence->entries)
+        if (presence_.size() < kPresenceMax) presence_.push_back(entry);
     } else if (auto* answer = std::get_if<event::Answer>(&event)) {
       const auto found = serving_.find(answer->call);
       if (found == serving_.end()) continue;
@@ -168,6 +173,15 @@ void Client::serve_calls() {
 
 void Client::wrote() {
   if (session_) session_->outbox_changed(now()), move_bytes();
+}
+
+void Client::watch(const wire::Watch& watch) {
+  watch_ = watch;
+  if (session_) session_->watch(watch, now()), move_bytes();
+}
+
+void Client::typing(const wire::Typing& typing) {
+  if (session_) session_->typing(typing, now()), move_bytes();
 }
 
 void Client::hurry() {

@@ -32,8 +32,9 @@ class Client {
     bool tried = false;    // the first attempt to connect has had its outcome
   };
   struct Turn {
-    bool changed = false;  // messages, states or contacts, by us or by another process
-    bool input = false;    // input_fd is readable
+    bool changed = false;   // messages, states or contacts, by us or by another process
+    bool presence = false;  // there is some to take_presence()
+    bool input = false;     // input_fd is readable
   };
 
   // `store` must be that of `directory`, and have an account.
@@ -46,6 +47,12 @@ class Client {
   void wrote();                                         // we wrote to the store: send it
   void hurry();                                         // do not wait for the next try to connect
   const Link& link() const { return link_; }
+
+  // Presence is for the process that holds the session: the others see and tell nothing.
+  static constexpr std::size_t kPresenceMax = 1'024;  // entries not taken yet
+  void watch(const wire::Watch& watch);
+  void typing(const wire::Typing& typing);
+  std::vector<wire::PresenceEntry> take_presence() { return std::exchange(presence_, {}); }
 
   // A request to the directory, by whoever holds the session. Always answered; unavailable after
   // kCallDeadline.
@@ -74,6 +81,8 @@ class Client {
   Link link_;
   TimePoint look_at_{}, lock_at_{};
   std::int64_t seen_version_ = -1;
+  wire::Watch watch_;
+  std::vector<wire::PresenceEntry> presence_;
   std::unordered_map<std::uint32_t, std::int64_t> serving_;     // session call → stored call; at most kCallsOpenMax
   std::unordered_map<std::int64_t, TimePoint> waiting_answer_;  // ours → deadline
 };

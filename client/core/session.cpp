@@ -79,6 +79,7 @@ void Session::lose_connection() {
   in_.clear(), out_.clear();
   close_ = pinged_ = quick_ = false;
   taken_ = acked_ = 0;
+  typing_ = {};
   resolve_at_ = reconnect_by_ = TimePoint();
   sender_.disconnected();
 }
@@ -199,6 +200,7 @@ void Session::on(const wire::Welcome& welcome, Now now) {
     account_.incarnation = welcome.incarnation;
   }
   sender_.connected(welcome.send_window);
+  if (!watch_.users.empty() || !watch_.groups.empty()) wire::append(out_, watch_);
   dirty_ = true;
   const milliseconds off(welcome.server_time_ms == 0 ? 0 : welcome.server_time_ms - now.wall.value);
   events_.emplace_back(event::Online{edge_, off});
@@ -260,6 +262,32 @@ void Session::on(const wire::GroupEvent& event, Now now) {
   ++taken_;
   dirty_ = true;
   events_.emplace_back(event::Changed{});
+}
+
+void Session::on(const wire::Presence& presence, Now now) {
+  if (phase_ != Phase::online) return not_for_clients(now);
+  events_.emplace_back(event::Presence{presence.entries});
+}
+
+void Session::watch(wire::Watch watch, Now now) {
+  if (watch.users.size() > limits::kWatchUsersMax) watch.users.resize(limits::kWatchUsersMax);
+  if (watch.groups.size() > limits::kWatchGroupsMax) watch.groups.resize(limits::kWatchGroupsMax);
+  watch_ = std::move(watch);
+  if (phase_ != Phase::online || close_) return;
+  wire::append(out_, watch_);
+  said_at_ = now.steady;
+}
+
+void Session::typing(const wire::Typing& typing, Now now) {
+  if (phase_ != Phase::online || close_ || (typing.user == UserId()) == (typing.group == GroupId())) return;
+  const bool same_place = typing.user == typing_.user && typing.group == typing_.group;
+  const bool nothing_new = same_place && typing.state == typing_.state;
+  if (typing.state == wire::TypingState::stopped ? !same_place || nothing_new
+                                                 : nothing_new && now.steady < typing_at_ + kTypingEvery)
+    return;
+  wire::append(out_, typing);
+  typing_ = typing;
+  typing_at_ = said_at_ = now.steady;
 }
 
 void Session::on(const wire::Ping& ping, Now now) {

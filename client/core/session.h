@@ -36,8 +36,12 @@ struct Answer {
   std::uint32_t call = 0;
   wire::Response response;
 };
+struct Presence {
+  std::vector<wire::PresenceEntry> entries;
+};  // of those whom we watch, as they are now
 }  // namespace event
-using Event = std::variant<event::Online, event::Offline, event::Stopped, event::Changed, event::Answer>;
+using Event =
+    std::variant<event::Online, event::Offline, event::Stopped, event::Changed, event::Answer, event::Presence>;
 
 class Session {
  public:
@@ -47,6 +51,7 @@ class Session {
   static constexpr seconds kLoginDeadline{15};     // from the wish to connect to Welcome
   static constexpr seconds kStableAfter{10};       // online this long: the next back-off starts small again
   static constexpr seconds kResolveRetry{5};       // when the directory could not answer
+  static constexpr seconds kTypingEvery{3};        // while it goes on
   static constexpr seconds kReconnectPatience{1};  // for what is under way, before a reconnect that we want
 
   Session(Store& store, std::string client_name, std::uint64_t jitter_seed);
@@ -71,6 +76,11 @@ class Session {
   // A directory request; the answer comes as an event, an Error when the connection is lost. 0: too many are
   // waiting.
   std::uint32_t call(const decltype(wire::Request::body)& body, Now now);
+
+  // Whose chats are open, all of them: asked for again with every connection. Cut to what a frame holds.
+  void watch(wire::Watch watch, Now now);
+  // The person types, or has stopped. Told when it is news, and repeated in measure; offline it is forgotten.
+  void typing(const wire::Typing& typing, Now now);
 
  private:
   enum class Phase { waiting, connecting, greeting, logging_in, online, stopped };
@@ -97,6 +107,9 @@ class Session {
   void on(const wire::Send&, Now now) { not_for_clients(now); }
   void on(const wire::Ack&, Now now) { not_for_clients(now); }
   void on(const wire::Request&, Now now) { not_for_clients(now); }
+  void on(const wire::Watch&, Now now) { not_for_clients(now); }
+  void on(const wire::Typing&, Now now) { not_for_clients(now); }
+  void on(const wire::Presence& presence, Now now);
   void not_for_clients(Now now);
 
   void handle(std::vector<wire::Frame>& frames, Now now);
@@ -129,7 +142,10 @@ class Session {
   std::string why_;  // of the close under way
   milliseconds retry_after_{0};
   std::uint64_t taken_ = 0, acked_ = 0;  // frames of this connection that Ack counts
-  int stale_ = 0;                        // times that our session number was too low, in a row
+  wire::Watch watch_;
+  wire::Typing typing_;  // as told last on this connection
+  TimePoint typing_at_{};
+  int stale_ = 0;  // times that our session number was too low, in a row
 
   std::string in_, out_;
   Sender sender_;

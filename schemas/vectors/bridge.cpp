@@ -28,8 +28,23 @@ constexpr std::string_view kInviteActions[] = {"show", "create", "revoke"};
 constexpr std::string_view kEventKinds[] = {"created",       "edited",        "membersAdded", "membersRemoved",
                                             "memberLeft",    "roleChanged",   "deleted",      "inviteChanged",
                                             "joinRequested", "devicesChanged"};
+constexpr std::string_view kTypingStates[] = {"stopped", "typing", "recording"};
+constexpr std::string_view kPresenceStates[] = {"hidden", "offline", "online"};
+constexpr std::string_view kAudiences[] = {"everyone", "contacts", "nobody"};
 template <class T>
 struct Words {};
+template <>
+struct Words<wire::TypingState> {
+  static constexpr auto& of = kTypingStates;
+};
+template <>
+struct Words<wire::PresenceState> {
+  static constexpr auto& of = kPresenceStates;
+};
+template <>
+struct Words<wire::Audience> {
+  static constexpr auto& of = kAudiences;
+};
 template <>
 struct Words<wire::SendKind> {
   static constexpr auto& of = kSendKinds;
@@ -387,6 +402,36 @@ void describe(V& v, wire::GroupChanged& r) {
   v("group", r.group), v("version", r.version), v("skipped", r.skipped);
 }
 template <class V>
+void describe(V& v, wire::Watch& w) {
+  v("users", w.users), v("groups", w.groups);
+}
+template <class V>
+void describe(V& v, wire::Typing& t) {
+  v("user", t.user), v("group", t.group), v("state", t.state);
+}
+template <class V>
+void describe(V& v, wire::PresenceEntry& e) {
+  v("user", e.user), v("group", e.group), v("state", e.state), v("typing", e.typing), v("lastSeenMs", e.last_seen_ms);
+}
+template <class V>
+void describe(V& v, wire::Presence& p) {
+  v("entries", p.entries);
+}
+template <class V>
+void describe(V& v, wire::Privacy& p) {
+  v("lastSeen", p.last_seen), v("online", p.online);
+}
+template <class V>
+void describe(V& v, wire::SetPrivacy& r) {
+  describe(v, r.privacy);
+}
+template <class V>
+void describe(V&, wire::GetPrivacy&) {}
+template <class V>
+void describe(V& v, wire::EditContacts& r) {
+  v("add", r.add), v("remove", r.remove);
+}
+template <class V>
 void describe(V& v, content::Text& t) {
   v("text", t.text);
 }
@@ -417,17 +462,18 @@ void describe(V& v, envelope::Envelope& e) {
 }
 
 // Names of a variant's alternatives, in its order.
-constexpr std::string_view kFrames[] = {"challenge", "login",    "welcome",      "send",      "accepted", "refused",
-                                        "deliver",   "receipt",  "ack",          "ping",      "pong",     "error",
-                                        "request",   "response", "groupReceipt", "groupEvent"};
+constexpr std::string_view kFrames[] = {
+    "challenge", "login", "welcome", "send",     "accepted",     "refused",    "deliver", "receipt", "ack",     "ping",
+    "pong",      "error", "request", "response", "groupReceipt", "groupEvent", "watch",   "typing",  "presence"};
 constexpr std::string_view kRequests[] = {
-    "requestCode",      "verifyCode",  "lookup",      "block",      "unblock",     "listBlocked",   "listDevices",
-    "revokeDevice",     "devicesOf",   "createGroup", "editGroup",  "addMembers",  "removeMembers", "setRole",
-    "leaveGroup",       "deleteGroup", "groupInfo",   "listGroups", "groupInvite", "joinByInvite",  "listJoinRequests",
-    "answerJoinRequest"};
-constexpr std::string_view kResponses[] = {"error",  "codeSent", "registered",   "contacts",
-                                           "done",   "users",    "devices",      "group",
-                                           "groups", "invite",   "joinRequests", "groupChanged"};
+    "requestCode",      "verifyCode",        "lookup",        "block",       "unblock",
+    "listBlocked",      "listDevices",       "revokeDevice",  "devicesOf",   "createGroup",
+    "editGroup",        "addMembers",        "removeMembers", "setRole",     "leaveGroup",
+    "deleteGroup",      "groupInfo",         "listGroups",    "groupInvite", "joinByInvite",
+    "listJoinRequests", "answerJoinRequest", "setPrivacy",    "getPrivacy",  "editContacts"};
+constexpr std::string_view kResponses[] = {"error",        "codeSent",     "registered", "contacts", "done",
+                                           "users",        "devices",      "group",      "groups",   "invite",
+                                           "joinRequests", "groupChanged", "privacy"};
 
 template <class Variant, std::size_t I = 0>
 Variant nth(std::size_t index) {

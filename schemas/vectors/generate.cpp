@@ -164,9 +164,27 @@ std::vector<Named> group_frames() {
   };
 }
 
+std::vector<Named> presence_frames() {
+  using namespace wire;
+  return {
+      {"watch", Watch{{kBob, UserId(3)}, {kChoir}}},
+      {"watch nobody", Watch{}},
+      {"typing to a user", Typing{kBob, GroupId(), TypingState::typing}},
+      {"recording in a group", Typing{UserId(), kChoir, TypingState::recording}},
+      {"presence", Presence{{{kBob, GroupId(), PresenceState::online, TypingState::typing, kNowMs - 60'000},
+                             {UserId(3), GroupId(), PresenceState::offline, TypingState::stopped, kNowMs},
+                             {UserId(4), GroupId(), PresenceState::hidden, TypingState::stopped, 0},
+                             {UserId(3), kChoir, PresenceState::hidden, TypingState::recording, 0}}}},
+      {"set privacy", Request{23, SetPrivacy{{Audience::contacts, Audience::nobody}}}},
+      {"get privacy", Request{24, GetPrivacy{}}},
+      {"edit contacts", Request{25, EditContacts{{kBob, UserId(3)}, {UserId(4)}}}},
+      {"privacy", Response{24, Privacy{Audience::contacts, Audience::nobody}}},
+  };
+}
+
 Json frames_json() {
   Json list = Json::array();
-  for (auto frames : {session_frames(), directory_frames(), group_frames()})
+  for (auto frames : {session_frames(), directory_frames(), group_frames(), presence_frames()})
     for (const Named& n : frames) {
       Json entry = to_json(n.frame);
       entry["name"] = n.name;

@@ -147,8 +147,8 @@ EdgeProcess::EdgeProcess(const EdgeOptions& options) : worker_roles_(options.wor
   observe_port_ = test::free_port();
   std::ofstream config(dir_.file("barid.toml"));
   config << "[log]\nlevel = \"debug\"\n[nats]\nurl = \"" << nats.url() << "\"\npartitions = " << kPartitions
-         << "\ninbox_shards = 1\n[worker]\nlease_s = 1\nbus_endpoint = \"ipc://" << dir_.file("worker")
-         << "\"\n[edge]\nengine = \"" << options.engine << "\"\n"
+         << "\ninbox_shards = 1\n[worker]\nlease_s = 1\nbus_endpoint = \"ipc://" << dir_.file("worker") << "\"\n"
+         << options.worker_lines << "\n[edge]\nengine = \"" << options.engine << "\"\n"
          << options.edge_lines << "\n[[edge.listeners]]\nport = " << port_ << "\n"
          << options.listener_lines << "\n";
   if (!options.more_listeners.empty())

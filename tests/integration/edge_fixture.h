@@ -84,6 +84,7 @@ struct EdgeOptions {
   std::string edge_lines;      // more lines of [edge]
   std::string listener_lines;  // more lines of the first listener
   std::string more_listeners;
+  std::string worker_lines{};  // more lines of [worker]
   std::string worker_roles{};  // not empty: a barid-worker with these takes the place of the fake owner
 };
 

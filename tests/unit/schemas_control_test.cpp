@@ -21,6 +21,14 @@ ToOwner random_to_owner() {
     m.acks.push_back({UserId(gen::u64()), DeviceId(gen::u64()), ConnId(gen::u64()), gen::u64()});
   for (auto n = some(); n > 0; --n) m.closes.push_back({UserId(gen::u64()), DeviceId(gen::u64()), ConnId(gen::u64())});
   for (auto n = some(); n > 0; --n) m.announced.push_back({Partition(gen::any<std::uint16_t>()), Epoch(gen::u64())});
+  for (auto n = some(); n > 0; --n) {
+    const wire::Watch watch = gen::watch();
+    m.watches.push_back({Partition(gen::any<std::uint16_t>()), UserId(gen::u64()), DeviceId(gen::u64()),
+                         ConnId(gen::u64()), watch.users, watch.groups});
+  }
+  for (auto n = some(); n > 0; --n)
+    m.typings.push_back(
+        {UserId(gen::u64()), UserId(gen::u64()), GroupId(gen::u64()), static_cast<wire::TypingState>(gen::pick(3))});
   return m;
 }
 
@@ -56,6 +64,22 @@ RC_GTEST_PROP(ToOwner, SurvivesTheBus, ()) {
     RC_ASSERT(back->announced[i].partition == m.announced[i].partition);
     RC_ASSERT(back->announced[i].epoch == m.announced[i].epoch);
   }
+  RC_ASSERT(back->watches.size() == m.watches.size());
+  for (std::size_t i = 0; i < m.watches.size(); ++i) {
+    RC_ASSERT(back->watches[i].partition == m.watches[i].partition);
+    RC_ASSERT(back->watches[i].user == m.watches[i].user);
+    RC_ASSERT(back->watches[i].device == m.watches[i].device);
+    RC_ASSERT(back->watches[i].conn == m.watches[i].conn);
+    RC_ASSERT(back->watches[i].users == m.watches[i].users);
+    RC_ASSERT(back->watches[i].groups == m.watches[i].groups);
+  }
+  RC_ASSERT(back->typings.size() == m.typings.size());
+  for (std::size_t i = 0; i < m.typings.size(); ++i) {
+    RC_ASSERT(back->typings[i].user == m.typings[i].user);
+    RC_ASSERT(back->typings[i].to_user == m.typings[i].to_user);
+    RC_ASSERT(back->typings[i].to_group == m.typings[i].to_group);
+    RC_ASSERT(back->typings[i].state == m.typings[i].state);
+  }
 }
 
 RC_GTEST_PROP(ToEdge, SurvivesTheBus, ()) {
@@ -68,6 +92,9 @@ RC_GTEST_PROP(ToEdge, SurvivesTheBus, ()) {
   }
   for (auto n = some(); n > 0; --n)
     m.kicks.push_back({Partition(gen::any<std::uint16_t>()), Epoch(gen::u64()), ConnId(gen::u64()), gen::code()});
+  for (auto n = some(); n > 0; --n)
+    m.presences.push_back(
+        {Partition(gen::any<std::uint16_t>()), Epoch(gen::u64()), ConnId(gen::u64()), gen::presence_entry()});
   std::string bytes = "replaced";
   encode(bytes, m);
   ToEdge back;
@@ -88,6 +115,40 @@ RC_GTEST_PROP(ToEdge, SurvivesTheBus, ()) {
     RC_ASSERT(back.kicks[i].conn == m.kicks[i].conn);
     RC_ASSERT(back.kicks[i].code == m.kicks[i].code);
   }
+  RC_ASSERT(back.presences.size() == m.presences.size());
+  for (std::size_t i = 0; i < m.presences.size(); ++i) {
+    RC_ASSERT(back.presences[i].partition == m.presences[i].partition);
+    RC_ASSERT(back.presences[i].epoch == m.presences[i].epoch);
+    RC_ASSERT(back.presences[i].conn == m.presences[i].conn);
+    RC_ASSERT(back.presences[i].entry == m.presences[i].entry);
+  }
+}
+
+RC_GTEST_PROP(PresenceCall, AndItsAnswerSurviveTheBus, ()) {
+  PresenceCall call;
+  for (auto n = some(); n > 0; --n) call.pairs.push_back({UserId(gen::u64()), UserId(gen::u64())});
+  for (auto n = some(); n > 0; --n) call.seen.push_back({UserId(gen::u64()), gen::i64()});
+  const auto back = decode_presence_call(encode(call));
+  RC_ASSERT(back.has_value() && back->pairs == call.pairs && back->seen.size() == call.seen.size());
+  for (std::size_t i = 0; i < call.seen.size(); ++i) {
+    RC_ASSERT(back->seen[i].user == call.seen[i].user);
+    RC_ASSERT(back->seen[i].at_ms == call.seen[i].at_ms);
+  }
+  PresenceAnswer answer{gen::any<bool>(), {}};
+  for (auto n = some(); n > 0; --n)
+    answer.rights.push_back({gen::any<bool>(), gen::any<bool>(), gen::any<bool>(), gen::i64()});
+  const auto heard = decode_presence_answer(encode(answer));
+  RC_ASSERT(heard.has_value() && heard->unavailable == answer.unavailable);
+  RC_ASSERT(heard->rights.size() == answer.rights.size());
+  for (std::size_t i = 0; i < answer.rights.size(); ++i) {
+    RC_ASSERT(heard->rights[i].blocked == answer.rights[i].blocked);
+    RC_ASSERT(heard->rights[i].online == answer.rights[i].online);
+    RC_ASSERT(heard->rights[i].last_seen == answer.rights[i].last_seen);
+    RC_ASSERT(heard->rights[i].last_seen_ms == answer.rights[i].last_seen_ms);
+  }
+  PresenceCall flood;
+  flood.pairs.resize(limits::kPresencePairsMax + 1);
+  RC_ASSERT(!decode_presence_call(encode(flood)).has_value());
 }
 
 TEST(ToEdge, AThousandFullFramesSurviveOneMessage) {

@@ -103,10 +103,11 @@ inline wire::Request group_request(std::uint32_t id) {
   }
 }
 
+inline wire::Privacy privacy() { return {static_cast<wire::Audience>(pick(3)), static_cast<wire::Audience>(pick(3))}; }
 inline wire::Request request() {
   using namespace wire;
   const auto id = u32();
-  switch (pick(18)) {
+  switch (pick(21)) {
     case 0:
       return {id, RequestCode{text()}};
     case 1:
@@ -129,6 +130,12 @@ inline wire::Request request() {
       return {id, RevokeDevice{DeviceId(u64())}};
     case 8:
       return {id, DevicesOf{UserId(u64())}};
+    case 9:
+      return {id, SetPrivacy{privacy()}};
+    case 10:
+      return {id, GetPrivacy{}};
+    case 11:
+      return {id, EditContacts{users(), users()}};
     default:
       return group_request(id);
   }
@@ -138,7 +145,7 @@ inline wire::Response response() {
   using namespace wire;
   const auto id = u32();
   const auto some = [] { return *rc::gen::inRange<std::size_t>(0, 12); };
-  switch (pick(12)) {
+  switch (pick(13)) {
     case 0:
       return {id, Error{code(), u32(), text()}};
     case 1:
@@ -189,6 +196,8 @@ inline wire::Response response() {
       for (auto& r : list.requests) r = {UserId(u64()), i64()};
       return {id, list};
     }
+    case 11:
+      return {id, privacy()};
     default:
       return {id, GroupChanged{GroupId(u64()), u64(), users()}};
   }
@@ -219,7 +228,25 @@ inline wire::GroupEvent group_event() {
   return event;
 }
 
-inline constexpr int kFrameKinds = 16;
+inline wire::Watch watch() {
+  wire::Watch watch;
+  watch.users.resize(*rc::gen::inRange<std::size_t>(0, limits::kWatchUsersMax + 1));
+  for (auto& user : watch.users) user = UserId(u64());
+  watch.groups.resize(*rc::gen::inRange<std::size_t>(0, limits::kWatchGroupsMax + 1));
+  for (auto& group : watch.groups) group = GroupId(u64());
+  return watch;
+}
+inline wire::PresenceEntry presence_entry() {
+  return {UserId(u64()), GroupId(u64()), static_cast<wire::PresenceState>(pick(3)),
+          static_cast<wire::TypingState>(pick(3)), i64()};
+}
+inline wire::Typing typing() {
+  const std::uint64_t id = u64() | 1;
+  const bool group = any<bool>();
+  return {UserId(group ? 0 : id), GroupId(group ? id : 0), static_cast<wire::TypingState>(pick(3))};
+}
+
+inline constexpr int kFrameKinds = 19;
 inline wire::Frame frame(int kind) {
   using namespace wire;
   switch (kind) {
@@ -256,8 +283,18 @@ inline wire::Frame frame(int kind) {
       return response();
     case 14:
       return group_receipt();
-    default:
+    case 15:
       return group_event();
+    case 16:
+      return watch();
+    case 17:
+      return typing();
+    default: {
+      Presence presence;
+      presence.entries.resize(*rc::gen::inRange<std::size_t>(0, 40));
+      for (auto& entry : presence.entries) entry = presence_entry();
+      return presence;
+    }
   }
 }
 

@@ -237,6 +237,38 @@ TEST(Hostile, WhatIsSaidAboutGroupsIsBounded) {
               forge<schema::GroupReceipt>([](auto b) { b.setKind(schema::ReceiptKind::FAILED); }), Code::malformed);
 }
 
+TEST(Hostile, WhatIsSaidAboutPresenceIsBounded) {
+  const auto watch = [](unsigned users, unsigned groups) {
+    return forge<schema::Watch>([&](auto b) { b.initUsers(users), b.initGroups(groups); }, 16'000);
+  };
+  EXPECT_TRUE(decode_payload(FrameType::watch, watch(64, 16)));
+  expect_code(FrameType::watch, watch(65, 0), Code::malformed);
+  expect_code(FrameType::watch, watch(0, 17), Code::malformed);
+  const auto typing = [](std::uint64_t user, std::uint64_t group, std::uint16_t state) {
+    return forge<schema::Typing>(
+        [&](auto b) { b.setUser(user), b.setGroup(group), b.setState(static_cast<schema::TypingState>(state)); });
+  };
+  EXPECT_TRUE(decode_payload(FrameType::typing, typing(1, 0, 2)));
+  expect_code(FrameType::typing, typing(1, 0, 3), Code::malformed);
+  expect_code(FrameType::typing, typing(1, 1, 0), Code::malformed);
+  expect_code(FrameType::typing, typing(0, 0, 0), Code::malformed);
+  const auto presence = [](unsigned entries) {
+    return forge<schema::Presence>([&](auto b) { b.initEntries(entries); }, 16'000);
+  };
+  EXPECT_TRUE(decode_payload(FrameType::presence, presence(512)));
+  expect_code(FrameType::presence, presence(513), Code::malformed);
+  const auto edit = [](unsigned add, unsigned remove) {
+    return forge<schema::Request>(
+        [&](auto b) { b.initEditContacts().initAdd(add), b.getEditContacts().initRemove(remove); }, 16'000);
+  };
+  EXPECT_TRUE(decode_payload(FrameType::request, edit(1'000, 24)));
+  expect_code(FrameType::request, edit(1'000, 25), Code::malformed);
+  expect_code(FrameType::request, edit(1'025, 0), Code::malformed);
+  expect_code(FrameType::request,
+              forge<schema::Request>([](auto b) { b.initSetPrivacy().setOnline(static_cast<schema::Audience>(3)); }),
+              Code::malformed);
+}
+
 TEST(Hostile, UnknownEnumeratorsAreMalformedAndUnknownCodesAreUnavailable) {
   expect_code(FrameType::send, forge<schema::Send>([](auto b) { b.setKind(static_cast<schema::SendKind>(4)); }),
               Code::malformed);

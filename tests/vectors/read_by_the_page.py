@@ -15,6 +15,9 @@ ENUMS = {
     "ReceiptKind": ["delivered", "read", "failed"],
     "GroupRole": ["none", "member", "admin", "owner"],
     "InviteAction": ["show", "create", "revoke"],
+    "TypingState": ["stopped", "typing", "recording"],
+    "PresenceState": ["hidden", "offline", "online"],
+    "Audience": ["everyone", "contacts", "nobody"],
     "GroupEventKind": ["created", "edited", "membersAdded", "membersRemoved", "memberLeft", "roleChanged", "deleted"]
     + ["inviteChanged", "joinRequested", "devicesChanged"],
 }

@@ -286,6 +286,7 @@ void Core::on_open(EdgeRef edge, const control::SessionOpen& open) {
   }
   d.session = Session{edge, open.conn, open.session_no};
   ++sessions_;
+  port_.session_changed(open.user, true);
   SPDLOG_DEBUG("device {} away --open--> {}", hex_id(open.device.value), d.inbox_known_empty ? "live" : "draining");
   d.mode = d.inbox_known_empty && d.parks_under_way == 0 ? Mode::live : Mode::draining;
   read_on(d, open.device);
@@ -340,6 +341,7 @@ void Core::end_session(Device& d, DeviceId id) {
   BARID_ASSERT(d.session);
   d.session.reset();
   --sessions_;
+  port_.session_changed(d.user, false);
   d.mode = Mode::away;
   unload(d, id);
 }

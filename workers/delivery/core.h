@@ -60,6 +60,7 @@ class Port {
   virtual void acknowledge(StreamSeq ingress) = 0;
   virtual void read_inbox(const Address& of, StreamSeq from, std::uint64_t read) = 0;  // → on_inbox_…
   virtual void delete_from_inbox(const Address& of, StreamSeq seq) = 0;
+  virtual void session_changed(UserId, bool /*open*/) {}  // of one of the user's devices
 };
 
 // Facts about users and devices that the shell keeps up to date; owned by the shell, outlives the core.

@@ -54,6 +54,11 @@ class Edges {
     mark(ref, edges_[ref]);
     edges_[ref].out.kicks.push_back({partition, epoch, conn, code});
   }
+  void tell(EdgeRef ref, const control::PresenceUpdate& update) {
+    if (edges_[ref].gone) return;
+    mark(ref, edges_[ref]);
+    edges_[ref].out.presences.push_back(update);
+  }
   void ask_to_announce(EdgeRef ref) {
     mark(ref, edges_[ref]);
     edges_[ref].out.reannounce = true;

@@ -45,6 +45,7 @@ Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Direc
       receipts_(receipts),
       on_doubt_(std::move(doubt)),
       core_(core_config(partition, config), directory, *this),
+      presence_(partition, epoch, config, directory, link, edges),
       deliver_subject_(link.new_inbox()),
       parks_(link, partition, config.nats.inbox_shards,
              {[this](const Address& to, const std::vector<Tag>& tags, StreamSeq seq, std::string_view batch) {
@@ -117,6 +118,8 @@ void Owned::deliver(EdgeRef edge, ConnId conn, std::string_view frame) {
 }
 
 void Owned::kick(EdgeRef edge, ConnId conn, wire::Code code) { edges_.kick(edge, partition_, epoch_, conn, code); }
+
+void Owned::session_changed(UserId user, bool open) { presence().on_session(user, open, steady_now(), wall_now()); }
 
 // ---- to streams ---------------------------------------------------------------------------------------------------
 
@@ -232,12 +235,14 @@ void Owned::sweep_on(std::uint16_t shard, StreamSeq from) {
 
 void Owned::on_tick(TimePoint now) {
   core_.on_tick(now);
+  presence().on_tick(now);
   parks_.on_tick(now);
 }
 
 void Owned::end_turn(TimePoint now, WallMs wall, bool under_load) {
   if (subscription_ == 0 && start_by_ != TimePoint::max() && (now >= start_by_ || all_edges_announced())) start();
   core_.end_turn(now, wall);
+  presence().end_turn(now, under_load);
   for (auto& [code, lane] : dead_lanes_) lane->flush(now);
   parks_.flush(now, under_load);
   flush_deletes(now);

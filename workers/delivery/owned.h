@@ -15,6 +15,7 @@
 #include "workers/delivery/core.h"
 #include "workers/delivery/edges.h"
 #include "workers/delivery/parks.h"
+#include "workers/delivery/presence_link.h"
 #include "workers/delivery/receipt_lanes.h"
 
 namespace barid::delivery {
@@ -37,6 +38,7 @@ class Owned final : public Port {
   void start_when_announced(TimePoint latest) { start_by_ = latest; }
   bool consuming() const { return subscription_ != 0; }
   Core& core() { return core_; }
+  Presence& presence() { return presence_.core(); }
   Partition partition() const { return partition_; }
   Epoch epoch() const { return epoch_; }
 
@@ -55,6 +57,7 @@ class Owned final : public Port {
   void acknowledge(StreamSeq ingress) override;
   void read_inbox(const Address& of, StreamSeq from, std::uint64_t read) override;
   void delete_from_inbox(const Address& of, StreamSeq seq) override;
+  void session_changed(UserId user, bool open) override;
 
   void doubt(const std::string& why);
   bool all_edges_announced() const;
@@ -75,6 +78,7 @@ class Owned final : public Port {
   Doubt on_doubt_;
   bool doubted_ = false;  // from then on nothing is taken from the stream
   Core core_;
+  PresenceLink presence_;
   std::string deliver_subject_;
   broker::NatsLink::Subscription subscription_ = 0;
   TimePoint start_by_ = TimePoint::max();

@@ -33,13 +33,22 @@ struct Owner::Metrics {
         receipts(o.counter("barid_receipts_total", "Receipt envelopes published")),
         kicked(o.counter("barid_sessions_kicked_total", "Sessions closed by owners")),
         takeovers(o.counter("barid_self_takeovers_total", "Partitions taken over from oneself after doubt")),
+        told(o.counter("barid_presence_told_total", "Presence entries sent to edges")),
+        typings(o.counter("barid_presence_typing_total", "Typing notes of clients")),
+        typings_shed(o.counter("barid_presence_shed_total", "Presence left out", {{"what", "typing"}})),
+        watches_refused(o.counter("barid_presence_shed_total", "Presence left out", {{"what", "watch"}})),
+        questions(o.counter("barid_presence_questions_total", "Questions to the directory about who sees whom")),
+        seen_written(o.counter("barid_last_seen_written_total", "Last-seen times written")),
         sessions(o.gauge("barid_sessions", "Open sessions of owned partitions")),
         hands(o.gauge("barid_batches_in_hand", "Batches not yet settled")),
+        watches(o.gauge("barid_presence_watches", "Pairs of watched and watching")),
         partitions(o.gauge("barid_partitions_owned", "Partitions being consumed")) {}
   prometheus::Counter &letters, &delivered, &acknowledged, &parked, &drained, &duplicates, &expired, &blocked, &gone,
-      &buried, &receipts, &kicked, &takeovers;
-  prometheus::Gauge &sessions, &hands, &partitions;
+      &buried, &receipts, &kicked, &takeovers, &told, &typings, &typings_shed, &watches_refused, &questions,
+      &seen_written;
+  prometheus::Gauge &sessions, &hands, &watches, &partitions;
   std::map<std::pair<Partition, Epoch>, CoreStats> seen;
+  std::map<std::pair<Partition, Epoch>, PresenceStats> seen_presence;
 
   void add(const Owned& owned, const CoreStats& now) {
     CoreStats& before = seen[{owned.partition(), owned.epoch()}];
@@ -57,6 +66,16 @@ struct Owner::Metrics {
     kicked.Increment(static_cast<double>(now.kicked - before.kicked));
     before = now;
   }
+  void add(const Owned& owned, const PresenceStats& now) {
+    PresenceStats& before = seen_presence[{owned.partition(), owned.epoch()}];
+    told.Increment(static_cast<double>(now.told - before.told));
+    typings.Increment(static_cast<double>(now.typings - before.typings));
+    typings_shed.Increment(static_cast<double>(now.typings_shed - before.typings_shed));
+    watches_refused.Increment(static_cast<double>(now.watches_refused - before.watches_refused));
+    questions.Increment(static_cast<double>(now.questions - before.questions));
+    seen_written.Increment(static_cast<double>(now.seen_written - before.seen_written));
+    before = now;
+  }
 };
 
 Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
@@ -70,6 +89,9 @@ Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
   bus_ = std::make_unique<broker::OwnerBus>(
       loop_, config.worker.bus_endpoint,
       [this](std::string_view edge, std::string_view bytes) { on_bus(edge, bytes); });
+  link_->subscribe(control::kPresenceChangedSubject, [this](const broker::Message& message) {
+    if (std::uint64_t user = 0; parse_hex_id(message.payload, user)) rights_changed(UserId(user));
+  });
   watch_directory();
   loop_.every(kTick, [this] { on_tick(); });
   loop_.at_turn_end([this] { end_turn(); });
@@ -129,6 +151,7 @@ void Owner::watch_directory() {
         directory_.blocked_by.erase(UserId(user));
       else
         directory_.blocked_by[UserId(user)] = std::move(blocked);
+      rights_changed(UserId(user));
     });
   });
   control_.watch(broker::kRevokedBucket, [this](const broker::KvEntry& entry) {
@@ -139,6 +162,10 @@ void Owner::watch_directory() {
       for (auto& [partition, owned] : owned_) owned->core().on_revoked(DeviceId(device));
     });
   });
+}
+
+void Owner::rights_changed(UserId user) {
+  for (auto& [partition, owned] : owned_) owned->presence().on_rights_changed(user);
 }
 
 Owned* Owner::owned_for(UserId user) {
@@ -174,6 +201,13 @@ void Owner::on_bus(std::string_view routing_id, std::string_view bytes) {
     std::erase_if(edge.announced, [&](const auto& old) { return old.partition == announced.partition; });
     edge.announced.push_back(announced);
   }
+  for (const auto& watch : message->watches)
+    if (const auto owned = owned_.find(watch.partition); owned != owned_.end())
+      owned->second->presence().on_watch(ref, watch, loop_.now());
+  for (const auto& typing : message->typings) {
+    const UserId place = typing.to_group == GroupId() ? typing.user : UserId(typing.to_group.value);
+    if (Owned* owned = owned_for(place)) owned->presence().on_typing(typing, loop_.now());
+  }
 }
 
 void Owner::edge_gone(EdgeRef ref, const char* why) {
@@ -181,7 +215,10 @@ void Owner::edge_gone(EdgeRef ref, const char* why) {
   if (edge.gone) return;
   edge.gone = true;
   SPDLOG_INFO("edge {}: {}; its sessions are closed", edge.routing_id, why);
-  for (auto& [partition, owned] : owned_) owned->core().on_edge_gone(ref);
+  for (auto& [partition, owned] : owned_) {
+    owned->core().on_edge_gone(ref);
+    owned->presence().on_edge_gone(ref);
+  }
 }
 
 void Owner::doubt(Partition partition, Epoch epoch, const std::string& why) {
@@ -210,17 +247,20 @@ void Owner::on_tick() {
     if (!edges_.at(ref).gone && loop_.now() - edges_.at(ref).heard > Edges::kSilenceMax) edge_gone(ref, "silent");
   edges_.heartbeat();
   receipts_->on_tick(loop_.now());
-  std::size_t sessions = 0, hands = 0, consuming = 0;
+  std::size_t sessions = 0, hands = 0, watches = 0, consuming = 0;
   for (auto& [partition, owned] : owned_) {
     owned->on_tick(loop_.now());
     if (owned->consuming() && ticks_ % kTicksPerSweep == 0) owned->sweep(wall_now());
     metrics_->add(*owned, owned->core().stats());
+    metrics_->add(*owned, owned->presence().stats());
+    watches += owned->presence().watches();
     sessions += owned->core().sessions();
     hands += owned->core().hands();
     consuming += owned->consuming() ? 1 : 0;
   }
   metrics_->sessions.Set(static_cast<double>(sessions));
   metrics_->hands.Set(static_cast<double>(hands));
+  metrics_->watches.Set(static_cast<double>(watches));
   metrics_->partitions.Set(static_cast<double>(consuming));
   consuming_ = consuming;
 }
@@ -236,6 +276,7 @@ void Owner::end_turn() {
   for (auto& [partition, owned] : owned_) {
     owned->end_turn(loop_.now(), wall, loop_.under_load());
     loop_.turn_by(owned->core().receipts_due());
+    loop_.turn_by(owned->presence().due());
     moved += owned->core().stats().letters + owned->core().stats().acknowledged;
   }
   loop_.moved(moved > moved_ ? moved - moved_ : 0);  // less: a partition has left

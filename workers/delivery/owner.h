@@ -35,6 +35,7 @@ class Owner {
   void end_turn();
   void doubt(Partition partition, Epoch epoch, const std::string& why);
   void watch_directory();
+  void rights_changed(UserId user);
   void edge_gone(EdgeRef ref, const char* why);
   Owned* owned_for(UserId user);
 

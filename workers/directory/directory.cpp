@@ -52,6 +52,7 @@ Directory::Directory(storage::Pool& pool, const DirectoryConfig& config, const D
       codes_(pool),
       groups_(make_groups(pool, config)),
       lookups_(pool),
+      presence_(pool),
       throttles_(pool) {}
 
 wire::Response Directory::answer(const control::DirectoryCall& call) {
@@ -95,6 +96,9 @@ Directory::Body Directory::dispatch(const control::DirectoryCall& call) {
                         [&](const wire::JoinByInvite& r) { return join_by_invite(call, r); },
                         [&](const wire::ListJoinRequests& r) { return list_join_requests(call, r); },
                         [&](const wire::AnswerJoinRequest& r) { return answer_join_request(call, r); },
+                        [&](const wire::SetPrivacy& r) { return set_privacy(call, r); },
+                        [&](const wire::GetPrivacy&) { return get_privacy(call); },
+                        [&](const wire::EditContacts& r) { return edit_contacts(call, r); },
                     },
                     call.request.body);
 }

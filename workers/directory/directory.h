@@ -14,6 +14,7 @@
 #include "storage/codes.h"
 #include "storage/groups.h"
 #include "storage/lookups.h"
+#include "storage/presence.h"
 #include "storage/projections.h"
 #include "storage/throttles.h"
 #include "workers/directory/code_sender.h"
@@ -69,6 +70,11 @@ class Directory {
   Body revoke_device(const control::DirectoryCall& call, const wire::RevokeDevice& request);
   Body devices_of(const wire::DevicesOf& request);
 
+  // presence.cpp
+  Body set_privacy(const control::DirectoryCall& call, const wire::SetPrivacy& request);
+  Body get_privacy(const control::DirectoryCall& call);
+  Body edit_contacts(const control::DirectoryCall& call, const wire::EditContacts& request);
+
   // groups.cpp
   Body create_group(const control::DirectoryCall& call, const wire::CreateGroup& request);
   Body edit_group(const control::DirectoryCall& call, const wire::EditGroup& request);
@@ -101,6 +107,7 @@ class Directory {
   storage::Codes codes_;
   storage::Groups groups_;
   storage::Lookups lookups_;
+  storage::Presence presence_;
   storage::Throttles throttles_;
 };
 

@@ -10,6 +10,7 @@
 #include "broker/control.h"
 #include "schemas/control.h"
 #include "storage/pool.h"
+#include "storage/presence.h"
 #include "workers/directory/directory.h"
 #include "workers/directory/group_publisher.h"
 #include "workers/directory/projector.h"
@@ -17,13 +18,15 @@
 namespace barid::directory {
 namespace {
 
+constexpr unsigned kPresenceThreads = 1;  // what they ask for is asked in batches
+
 // In the order of wire::Request::body.
-constexpr std::array<const char*, 22> kKinds = {
-    "request_code",       "verify_code",        "lookup",         "block",        "unblock",
-    "list_blocked",       "list_devices",       "revoke_device",  "devices_of",   "create_group",
-    "edit_group",         "add_members",        "remove_members", "set_role",     "leave_group",
-    "delete_group",       "group_info",         "list_groups",    "group_invite", "join_by_invite",
-    "list_join_requests", "answer_join_request"};
+constexpr std::array<const char*, 25> kKinds = {
+    "request_code",       "verify_code",         "lookup",         "block",        "unblock",
+    "list_blocked",       "list_devices",        "revoke_device",  "devices_of",   "create_group",
+    "edit_group",         "add_members",         "remove_members", "set_role",     "leave_group",
+    "delete_group",       "group_info",          "list_groups",    "group_invite", "join_by_invite",
+    "list_join_requests", "answer_join_request", "set_privacy",    "get_privacy",  "edit_contacts"};
 static_assert(kKinds.size() == std::variant_size_v<decltype(wire::Request::body)>);
 
 std::string outcome_of(const wire::Response& response) {
@@ -42,12 +45,19 @@ struct DirectoryService::Impl {
         projector(control, pool, secrets, config.token_ttl, observe),
         publisher(control, pool, config, observe),
         directory(
-            pool, config, secrets, sender, [this](storage::Change change) { projector.project(change); },
+            pool, config, secrets, sender, [this](storage::Change change) { project(change); },
             [this](GroupId group) { publisher.publish(group); }),
         connected(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "open"}})),
         in_use(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "in_use"}})),
         connect_failures(observe.gauge("barid_postgres_connect_failures", "failed attempts to connect, since start")),
         cut(observe.gauge("barid_postgres_cut", "connections cut because they took too long, since start")) {}
+
+  // What a change means for others, wherever they look.
+  void project(storage::Change change) {
+    if (change.kind != storage::ProjectionKind::presence) projector.project(change);
+    if (change.kind != storage::ProjectionKind::revoked)
+      control.tell(control::kPresenceChangedSubject, hex_id(change.id));
+  }
 
   bool enter() {
     const std::lock_guard lock(mutex);
@@ -68,6 +78,7 @@ struct DirectoryService::Impl {
 
   std::string handle(std::string_view bytes);
   std::string handle_snapshot(std::string_view bytes);
+  std::string handle_presence(std::string_view bytes);
   void measure(const control::DirectoryCall& call, const wire::Response& response, TimePoint since);
 
   broker::Control& control;
@@ -118,6 +129,33 @@ std::string DirectoryService::Impl::handle_snapshot(std::string_view bytes) {
   return control::encode(snapshot);
 }
 
+// Only what was done is answered: the owner repeats the rest.
+std::string DirectoryService::Impl::handle_presence(std::string_view bytes) {
+  control::PresenceAnswer answer;
+  const auto call = control::decode_presence_call(bytes);
+  if (!call) {
+    spdlog::warn("a presence call of {} bytes is malformed", bytes.size());
+    return control::encode(answer);
+  }
+  answer.unavailable = true;
+  if (!enter()) return control::encode(answer);
+  try {
+    storage::Presence presence(pool);
+    std::vector<storage::Presence::Seen> seen;
+    for (const auto& s : call->seen) seen.push_back({s.user, WallMs{s.at_ms}});
+    presence.write_last_seen(seen);
+    std::vector<storage::Presence::Pair> pairs;
+    for (const auto& p : call->pairs) pairs.push_back({p.watched, p.watcher});
+    for (const auto& r : presence.rights(pairs))
+      answer.rights.push_back({r.blocked, r.online, r.last_seen, r.last_seen_ms});
+    answer.unavailable = false;
+  } catch (const std::exception& error) {
+    spdlog::debug("a presence call must wait: {}", error.what());
+  }
+  leave();
+  return control::encode(answer);
+}
+
 void DirectoryService::Impl::measure(const control::DirectoryCall& call, const wire::Response& response,
                                      TimePoint since) {
   const char* kind = kKinds[call.request.body.index()];
@@ -160,6 +198,8 @@ void DirectoryService::start(unsigned threads) {
                        [impl = impl_](std::string_view bytes) { return impl->handle(bytes); });
   impl_->control.serve(control::kGroupSubject, control::kDirectoryQueue, GroupPublisher::kSnapshotThreads,
                        [impl = impl_](std::string_view bytes) { return impl->handle_snapshot(bytes); });
+  impl_->control.serve(control::kPresenceSubject, control::kDirectoryQueue, kPresenceThreads,
+                       [impl = impl_](std::string_view bytes) { return impl->handle_presence(bytes); });
 }
 
 std::string DirectoryService::not_ready() const {
