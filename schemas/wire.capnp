@@ -82,6 +82,9 @@ struct Request {
     joinByInvite @20 :JoinByInvite;
     listJoinRequests @21 :GroupRef;
     answerJoinRequest @22 :AnswerJoinRequest;
+    uploadKeys @23 :UploadKeys;
+    keysOf @24 :KeysOf;
+    keyStatus @25 :Void;
   }
 }
 struct RequestCode { phone @0 :Text; }
@@ -105,6 +108,8 @@ struct Response {
     invite @10 :Invite;
     joinRequests @11 :JoinRequestList;
     groupChanged @12 :GroupChanged;
+    keys @13 :Keys;
+    keyStatus @14 :KeyStatus;
   }
 }
 struct CodeSent { expiresInS @0 :UInt32; resendInS @1 :UInt32; }
@@ -168,3 +173,23 @@ struct Invite { token @0 :Text; createdAtMs @1 :Int64; createdBy @2 :UInt64; }
 struct JoinRequest { user @0 :UInt64; atMs @1 :Int64; }
 struct JoinRequestList { group @0 :UInt64; requests @1 :List(JoinRequest); }
 struct GroupChanged { group @0 :UInt64; version @1 :UInt64; skipped @2 :List(UInt64); }
+
+# ---- keys of end-to-end encryption: public ones only, 32 bytes each (Curve25519); signatures are XEdDSA, 64 bytes
+
+# version 1: X3DH and Double Ratchet. The next field numbers of UploadKeys (7) and DeviceKeys (9) are kept for a signed
+# post-quantum prekey: its id, the key, the signature.
+struct UploadKeys {
+  version @0 :UInt8; registration @1 :UInt32; identity @2 :Data;
+  signedPrekeyId @3 :UInt32; signedPrekey @4 :Data; signature @5 :Data; prekeys @6 :List(Prekey);
+}
+struct Prekey { id @0 :UInt32; key @1 :Data; }
+struct KeysOf { users @0 :List(KeysWanted); }
+struct KeysWanted { user @0 :UInt64; known @1 :List(UInt64); }  # known: devices whose keys are not wanted
+struct Keys { users @0 :List(UserKeys); }
+struct UserKeys { user @0 :UInt64; devices @1 :List(DeviceKeys); }
+# version 0: no keys, as the device is known or has none. prekey is empty when none is left.
+struct DeviceKeys {
+  address @0 :Address; version @1 :UInt8; registration @2 :UInt32; identity @3 :Data;
+  signedPrekeyId @4 :UInt32; signedPrekey @5 :Data; signature @6 :Data; prekeyId @7 :UInt32; prekey @8 :Data;
+}
+struct KeyStatus { prekeys @0 :UInt32; signedPrekeyId @1 :UInt32; }  # what the server has of this device; id 0: nothing

@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "schemas/wire_group.h"
+#include "schemas/wire_keys.h"
 
 namespace barid::wire {
 
@@ -191,7 +192,8 @@ struct Request {
   std::uint32_t id = 0;
   std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice, DevicesOf,
                CreateGroup, EditGroup, AddMembers, RemoveMembers, SetRole, LeaveGroup, DeleteGroup, GetGroup,
-               ListGroups, GroupInvite, JoinByInvite, ListJoinRequests, AnswerJoinRequest>
+               ListGroups, GroupInvite, JoinByInvite, ListJoinRequests, AnswerJoinRequest, UploadKeys, KeysOf,
+               GetKeyStatus>
       body;
 };
 
@@ -228,7 +230,7 @@ struct Devices {
 struct Response {
   std::uint32_t id = 0;
   std::variant<Error, CodeSent, Registered, Contacts, Done, Users, Devices, Group, GroupList, Invite, JoinRequestList,
-               GroupChanged>
+               GroupChanged, Keys, KeyStatus>
       body;
 };
 

@@ -51,6 +51,7 @@ Directory::Directory(storage::Pool& pool, const DirectoryConfig& config, const D
       blocks_(pool),
       codes_(pool),
       groups_(make_groups(pool, config)),
+      keys_(pool),
       lookups_(pool),
       throttles_(pool) {}
 
@@ -95,6 +96,9 @@ Directory::Body Directory::dispatch(const control::DirectoryCall& call) {
                         [&](const wire::JoinByInvite& r) { return join_by_invite(call, r); },
                         [&](const wire::ListJoinRequests& r) { return list_join_requests(call, r); },
                         [&](const wire::AnswerJoinRequest& r) { return answer_join_request(call, r); },
+                        [&](const wire::UploadKeys& r) { return upload_keys(call, r); },
+                        [&](const wire::KeysOf& r) { return keys_of(call, r); },
+                        [&](const wire::GetKeyStatus&) { return key_status(call); },
                     },
                     call.request.body);
 }
