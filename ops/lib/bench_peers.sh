@@ -17,7 +17,8 @@ ensure_peers() {
 
 # In memory: anonymous logins with any password (so SASL PLAIN touches no database), no archive, no offline store, no
 # presence, no logs but errors, no rate shaping, no TLS, no ping, no stream management.
-start_ejabberd() { # port
+start_ejabberd() { # port, modules as YAML
+  local modules=${2:-"modules: {}"}
   rm -rf "$peer_dir/ejabberd"
   mkdir -p "$peer_dir/ejabberd"
   cat >"$peer_dir/ejabberd/ejabberd.yml" <<YML
@@ -36,7 +37,7 @@ listen:
     backlog: 4096
     shaper: none
     access: all
-modules: {}
+$modules
 YML
   (
     cd "$peer_dir/ejabberd"
@@ -119,4 +120,50 @@ compare_with_peers() { # scenarios…
       (.cpu_ratio * 10 | round / 10)] | join(" ")' "$bench_dir/peers.json"
   } | column --table
   last=$bench_dir/peers.json
+}
+
+# In memory, no history, no archive, no presence told, no shaping, room for everybody.
+readonly ejabberd_rooms='modules:
+  mod_muc:
+    access: all
+    access_create: all
+    access_persistent: none
+    history_size: 0
+    max_users: 5000
+    min_message_interval: 0
+    min_presence_interval: 0
+    room_shaper: none
+    user_message_shaper: none
+    user_presence_shaper: none
+    default_room_options:
+      max_users: 5000
+      persistent: false
+      logging: false
+      presence_broadcast: []
+      mam: false'
+
+# The same room, writers, window and size, one system after the other.
+compare_rooms() {
+  local status=0
+  group_options+=(--part fanout)
+  measure peers-group-fanout-barid group-fanout
+  step peers-group-fanout-ejabberd
+  start_ejabberd "$((given_base + 9))" "$ejabberd_rooms"
+  run_generator "$bench_dir/peers-group-fanout-ejabberd.json" group-fanout --label ejabberd --protocol xmpp \
+    --port "$((given_base + 9))" --pids "ejabberd=$peer_pid" --seconds "$seconds" --warmup "$warmup" \
+    "${group_options[@]}" || status=$?
+  stop_peer
+  if [ "$status" -gt "$code" ]; then code=$status; fi
+  last=$bench_dir/peers-group-fanout.json
+  jq --slurp '.[0] + {ejabberd: .[1], throughput_ratio: (.[0].copies_per_s / .[1].copies_per_s),
+    cpu_ratio: (.[1].server_cpu_us_per_copy / .[0].server_cpu_us_per_copy)}' \
+    "$bench_dir/peers-group-fanout-"{barid,ejabberd}.json >"$last"
+  say ""
+  say "Barid: durable before Accepted, receipts of every member. ejabberd: in memory, no history, no receipts."
+  {
+    say "system copies/s CPU-µs-a-copy Barid/it,copies it/Barid,CPU"
+    jq --raw-output '(["barid", (.copies_per_s | round), (.server_cpu_us_per_copy * 10 | round / 10), 1, 1] | join(" ")),
+      (["ejabberd", (.ejabberd.copies_per_s | round), (.ejabberd.server_cpu_us_per_copy * 10 | round / 10),
+      (.throughput_ratio * 10 | round / 10), (.cpu_ratio * 10 | round / 10)] | join(" "))' "$last"
+  } | column --table
 }

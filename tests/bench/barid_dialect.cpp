@@ -34,6 +34,10 @@ class BaridDialect final : public Dialect {
   void send(Client& client, std::uint64_t seq, const Recipient& to, std::string_view content) override {
     append_send(client.out, seq, to.address, wall_now().value, content);
   }
+  void send_group(Client& client, std::uint64_t seq, const Recipient& to, std::string_view content) override {
+    append_send(client.out, seq, to.address, wall_now().value, content, wire::SendKind::group);
+  }
+  void request(Client& client, const wire::Request& request) override { wire::append(client.out, request); }
   void ping(Client& client) override { wire::append(client.out, wire::Ping{1}); }
 
  private:
@@ -42,7 +46,7 @@ class BaridDialect final : public Dialect {
       case FrameType::deliver:
         if (!reader_.open(frame.payload)) return events.on_trouble(client, "a malformed Deliver");
         ++client.taken;
-        return events.on_message(client, {reader_.word(1), 0}, reader_.word(2), reader_.bytes(0));
+        return events.on_message(client, {reader_.word(1), 0, reader_.word(5)}, reader_.word(2), reader_.bytes(0));
       case FrameType::receipt:
         if (!reader_.open(frame.payload)) return events.on_trouble(client, "a malformed Receipt");
         ++client.taken;
@@ -66,6 +70,15 @@ class BaridDialect final : public Dialect {
     if (!frame) return events.on_trouble(client, "an undecodable frame");
     if (const auto* challenge = std::get_if<wire::Challenge>(&*frame)) return log_in(client, *challenge);
     if (std::holds_alternative<wire::Welcome>(*frame)) return events.on_online(client);
+    if (const auto* receipt = std::get_if<wire::GroupReceipt>(&*frame)) {
+      ++client.taken;
+      return events.on_group_receipt(client, *receipt);
+    }
+    if (const auto* event = std::get_if<wire::GroupEvent>(&*frame)) {
+      ++client.taken;
+      return events.on_group_event(client, *event);
+    }
+    if (const auto* response = std::get_if<wire::Response>(&*frame)) return events.on_response(client, *response);
     if (const auto* ping = std::get_if<wire::Ping>(&*frame)) return wire::append(client.out, wire::Pong{ping->token});
     if (const auto* refused = std::get_if<wire::Refused>(&*frame))
       return events.on_refused(client, refused->seq, refused->retry_after_ms, wire::name_of(refused->code));

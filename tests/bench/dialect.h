@@ -14,6 +14,7 @@ namespace barid::bench {
 struct From {
   std::uint64_t device = 0;
   std::uint32_t name = 0;
+  std::uint64_t group = 0;  // Barid: 0 is one to one
 };
 
 class Events {
@@ -24,12 +25,16 @@ class Events {
   virtual void on_refused(Client& client, std::uint64_t seq, std::uint32_t retry_after_ms, std::string_view why) = 0;
   virtual void on_message(Client& client, const From& from, std::uint64_t seq, std::string_view content) = 0;
   virtual void on_delivered(Client& client, std::uint64_t first, std::uint64_t count) = 0;  // receipt
+  virtual void on_response(Client&, const wire::Response&) {}
+  virtual void on_group_event(Client&, const wire::GroupEvent&) {}
+  virtual void on_group_receipt(Client&, const wire::GroupReceipt&) {}
+  virtual void on_joined(Client&) {}                                   // a peer's room
   virtual void on_trouble(Client& client, std::string_view what) = 0;  // the connection is of no use any more
 };
 
 struct Recipient {
   wire::Address address;   // Barid
-  std::uint32_t name = 0;  // the others
+  std::uint32_t name = 0;  // the others: a client, or a room
 };
 
 class Dialect {
@@ -43,6 +48,11 @@ class Dialect {
   virtual void end_of_read(Client& client) = 0;  // acknowledgements for what receive() took
   virtual void send(Client& client, std::uint64_t seq, const Recipient& to, std::string_view content) = 0;
   virtual void ping(Client& client) = 0;
+  // Groups: all that a dialect without them does not do.
+  virtual bool echoes_group() const { return false; }  // the author gets a copy, too
+  virtual void send_group(Client&, std::uint64_t, const Recipient&, std::string_view) {}
+  virtual void request(Client&, const wire::Request&) {}
+  virtual void join(Client&, std::uint32_t) {}  // a room of this number
 };
 
 std::unique_ptr<Dialect> make_barid();

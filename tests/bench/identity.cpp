@@ -11,6 +11,7 @@
 namespace barid::bench {
 namespace {
 
+constexpr std::uint64_t kIdMask = ~std::uint64_t{0} >> 1;  // positive in the database
 constexpr std::int64_t kTokenLifeS = 30L * 24 * 3600;
 
 // SplitMix64 (Steele, Lea, Flood 2014). Enough for users of a benchmark, whose keys protect nothing.
@@ -42,8 +43,8 @@ Mint::Mint(const std::string& secrets_dir, std::uint64_t seed) : seed_(mix(seed)
 }
 
 wire::Address Mint::address(std::uint64_t index) const {
-  const UserId user(mix(seed_ ^ mix(2 * index)) | 1);
-  const DeviceId device(mix(seed_ ^ mix(2 * index + 1)) | 1);
+  const UserId user((mix(seed_ ^ mix(2 * index)) & kIdMask) | 1);
+  const DeviceId device((mix(seed_ ^ mix(2 * index + 1)) & kIdMask) | 1);
   return {user, device, token::address_tag(user, device, address_key_)};
 }
 
@@ -57,6 +58,7 @@ Identity Mint::identity(std::uint64_t index) const {
   }
   const auto keys = crypto::key_pair_from_seed(seed);
   identity.secret_key = keys.secret_key;
+  identity.public_key = keys.public_key;
   const std::int64_t now_s = wall_now().value / 1000;
   identity.token =
       token::seal({identity.address.user, identity.address.device, keys.public_key, now_s, now_s + kTokenLifeS},

@@ -15,6 +15,7 @@ namespace barid::bench {
 struct Identity {
   wire::Address address;
   crypto::SecretKey secret_key{};
+  crypto::PublicKey public_key{};
   std::string token;
 };
 

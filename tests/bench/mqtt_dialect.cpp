@@ -121,7 +121,7 @@ class MqttDialect final : public Dialect {
         client.out.append(packet.body.substr(2 + topic, 2));
         const std::string_view content = packet.body.substr(topic + 4);
         const ContentName name = ContentMaker::name_in(content);
-        return events.on_message(client, {0, name.sender}, name.seq, content);
+        return events.on_message(client, {0, name.sender, 0}, name.seq, content);
       }
       default:
         return;

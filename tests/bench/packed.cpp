@@ -72,12 +72,12 @@ void pack_content(std::string& out, std::string_view content) {
 }  // namespace
 
 void append_send(std::string& out, std::uint64_t seq, const wire::Address& to, std::int64_t sent_at_ms,
-                 std::string_view content) {
+                 std::string_view content, wire::SendKind kind) {
   const std::uint64_t content_words = (content.size() + 7) / 8;
   const std::uint64_t words[11] = {(10 + content_words) << 32,  // one segment, its size without this word
                                    struct_pointer(0, 3, 3),
                                    seq,
-                                   0,  // kind message, the server's time to live
+                                   static_cast<std::uint64_t>(kind),  // and the server's time to live
                                    static_cast<std::uint64_t>(sent_at_ms),
                                    struct_pointer(2, 3, 0),
                                    byte_list_pointer(4, content.size()),

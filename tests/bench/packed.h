@@ -15,7 +15,7 @@
 namespace barid::bench {
 
 void append_send(std::string& out, std::uint64_t seq, const wire::Address& to, std::int64_t sent_at_ms,
-                 std::string_view content);
+                 std::string_view content, wire::SendKind kind = wire::SendKind::message);
 void append_ack(std::string& out, std::uint64_t up_to);
 
 // One unpacked message at a time; its views live until the next open().

@@ -46,7 +46,7 @@ class BenchPairs : public testing::Test {
     control.stage = Stage::settle;
     ASSERT_EQ(dialect.sent.size(), 8U);
   }
-  void arrive(const Sent& s) { plan.on_message(crowd.at(s.sender ^ 1U), {0, s.sender}, s.seq, s.content); }
+  void arrive(const Sent& s) { plan.on_message(crowd.at(s.sender ^ 1U), {0, s.sender, 0}, s.seq, s.content); }
   void answer(const Sent& s) {
     plan.on_accepted(crowd.at(s.sender), s.seq, 1);
     plan.on_delivered(crowd.at(s.sender), s.seq, 1);
@@ -106,7 +106,7 @@ TEST_F(BenchPairs, AMessageInAnothersNameIsCorrupted) {
   send_all();
   for (const Sent& s : dialect.sent) arrive(s), answer(s);
   const Sent& s = dialect.sent[0];
-  plan.on_message(crowd.at(s.sender), {0, s.sender}, s.seq, s.content);  // to its own sender
+  plan.on_message(crowd.at(s.sender), {0, s.sender, 0}, s.seq, s.content);  // to its own sender
   EXPECT_EQ(plan.judge().corrupted, 1U);
 }
 

@@ -21,6 +21,7 @@ struct Options {
   std::string secrets_dir;
   std::vector<std::pair<std::string, int>> pids;  // name=pid
   std::uint16_t worker_observe_port = 0;
+  std::uint16_t broker_monitor_port = 0;
   std::uint64_t seed = 0;       // 0: random
   std::uint64_t first_seq = 1;  // same users again: above what they have used
   std::uint32_t clients = 0;    // pairs: all; logins: at once; park and drain: recipients
@@ -31,6 +32,9 @@ struct Options {
   std::uint32_t messages_each = 0;  // 0: no end; park, drain: messages for each recipient
   double rate = 0;                  // open loop: messages a second of all clients; 0: closed loop
   bool until_receipt = false;  // in flight until the sender has the receipt, not until the recipient has the message
+  std::string part;            // group-fanout: this one only
+  std::uint32_t members = 0, groups = 0, writers = 0;  // group-fanout; 0: what the part takes
+  bool print_accounts = false;                         // group-fanout: SQL for the users that the run needs, and no run
   bool json = false;
   std::string label;     // into the JSON
   std::string wait_for;  // idle: with all connections open, this file is waited for before memory is read
@@ -41,7 +45,8 @@ enum class Stage { connect, send, settle, come_back, finish };
 
 struct Control {
   std::atomic<Stage> stage{Stage::connect};
-  std::atomic<std::uint32_t> connections_max{~std::uint32_t{0}};  // of each plan of pairs, for now
+  std::atomic<std::uint32_t> connections_max{~std::uint32_t{0}};     // of each plan of pairs, for now
+  std::atomic<std::uint64_t> group_messages_max{~std::uint64_t{0}};  // that a plan of groups may have sent, for now
   std::atomic<bool> failed{false};
   std::mutex mutex;
   std::string why;  // of the first failure

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 #include <stdexcept>
 
 #include "base/clock.h"
@@ -81,6 +82,7 @@ int Runner::run() {
   if (options_.scenario == "park") return run_store(false);
   if (options_.scenario == "drain") return run_store(true);
   if (options_.scenario == "idle") return run_idle();
+  if (options_.scenario == "group-fanout") return run_groups();
   return run_pairs();
 }
 
@@ -182,6 +184,17 @@ double Runner::worker_metric(const std::string& name) const {
   }
   if (!found) throw std::runtime_error("the worker's metrics have no " + name + " (is --worker-observe right?)");
   return sum;
+}
+
+std::uint64_t Runner::stream_messages(const std::string& stream) const {
+  const std::string page = http_get(options_.broker_monitor_port, "/jsz?streams=true");
+  const auto body = nlohmann::json::parse(page.substr(std::min(page.find("\r\n\r\n"), page.size())), nullptr, false);
+  if (!body.is_discarded() && body.contains("account_details"))
+    for (const auto& account : body["account_details"])
+      for (const auto& s : account.value("stream_detail", nlohmann::json::array()))
+        if (s.value("name", "") == stream) return s["state"].value("messages", std::uint64_t{0});
+  throw std::runtime_error("the broker's monitoring does not show the stream " + stream +
+                           " (is --broker-monitor right?)");
 }
 
 // Accepted is not parked yet: the owner still has it in hand.

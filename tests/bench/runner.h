@@ -8,10 +8,18 @@
 #include <thread>
 #include <vector>
 
+#include "tests/bench/group_plan.h"
 #include "tests/bench/meter.h"
 #include "tests/bench/run.h"
 
 namespace barid::bench {
+
+// One part of group-fanout, with users of its own: numbers first to first + shape.users + pair_clients - 1 of the run.
+struct GroupPart {
+  std::string name;
+  GroupPlan::Shape shape;
+  std::uint32_t first = 0, pair_clients = 0;
+};
 
 class Runner {
  public:
@@ -33,6 +41,15 @@ class Runner {
   int run_idle();
   int run_logins();
   int run_store(bool drain);
+  int run_groups();
+  GroupPart part_of(const std::string& name, std::uint32_t first) const;
+  int print_accounts() const;
+  void run_fanout(const GroupPart& part, nlohmann::ordered_json& json);
+  void run_one_at_a_time(const GroupPart& part, nlohmann::ordered_json& json);
+  void run_away(const GroupPart& part, nlohmann::ordered_json& json);
+  void run_busy(const GroupPart& part, nlohmann::ordered_json& json);
+  GroupPlan& begin_groups(const GroupPart& part, const Options& options, std::vector<std::unique_ptr<Scenario>> plans);
+  void end_groups();
 
   std::vector<std::unique_ptr<Scenario>> make_pairs();
   void start(std::vector<std::unique_ptr<Scenario>> plans);
@@ -45,6 +62,7 @@ class Runner {
   Sample watch(const std::string& stage, std::uint32_t seconds, Counted counted);
   void wait_parked(std::uint64_t wanted) const;
   void wait_for_file() const;
+  std::uint64_t stream_messages(const std::string& stream) const;  // as the broker says
   double worker_metric(const std::string& name) const;
 
   Verdict judge() const;
@@ -59,6 +77,7 @@ class Runner {
   std::vector<std::unique_ptr<Scenario>> plans_;
   std::vector<std::thread> threads_;
   std::unique_ptr<Meter> meter_;
+  Verdict group_verdict_;  // of the parts so far
 };
 
 }  // namespace barid::bench

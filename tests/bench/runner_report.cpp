@@ -51,9 +51,9 @@ int Runner::finish(ordered_json& json, const Verdict& v) const {
   json["ok"] = v.good();
   std::printf("\n%s, %s: %u clients, %u in flight each, %u bytes\n", options_.label.c_str(), options_.scenario.c_str(),
               options_.clients, options_.in_flight, options_.size);
-  for (const char* key :
-       {"delivered_per_s", "accepted_per_s", "logins_per_s", "p50_ms", "p99_ms", "p999_ms", "server_cpu_us_per_message",
-        "generator_cpu_us_per_message", "drained_per_s", "first_message_p99_ms"})
+  for (const char* key : {"delivered_per_s", "accepted_per_s", "logins_per_s", "p50_ms", "p99_ms", "p999_ms",
+                          "server_cpu_us_per_message", "generator_cpu_us_per_message", "copies_per_s",
+                          "server_cpu_us_per_copy", "copy_p99_ms", "drained_per_s", "first_message_p99_ms"})
     if (json.contains(key) && json[key].get<double>() != 0)
       std::printf("  %-32s %14.3f\n", key, json[key].get<double>());
   if (json.contains("server_cpu_us_per_message_by_process"))

@@ -31,3 +31,9 @@ expect throughput '(.server_cpu_us_per_message_by_process | keys) == ["edge", "n
 expect throughput '.server_cpu_us_per_message > 0 and .server_cpu_us_per_message_by_process.edge > 0'
 expect idle-tls 'has("edge_bytes_per_connection")'
 expect drain '.drained_per_s > 0 and .sent == 400'
+
+run --members 12 --groups 2 --writers 3 group-fanout
+expect group-fanout '.ok and .sent > 0 and .lost == 0 and .doubled == 0 and .reordered == 0 and .receipts_missing == 0'
+expect group-fanout '.copies_per_s > 0 and .server_cpu_us_per_copy > 0 and .members == 12'
+expect group-fanout '.latency1024.messages == 200 and .offline1024.messages == 20 and .offline1024.p50_ms > 0'
+expect group-fanout '.["busy-groups"].throughput_ratio > 0'
