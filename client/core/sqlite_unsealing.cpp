@@ -10,6 +10,8 @@ constexpr int kResendsMax = 3;                          // times that one messag
 constexpr std::int64_t kFreshSessionMs = 60'000;        // a session that failed is not replaced more often
 constexpr int kHeld = 1, kHeldForGood = 1 + kAskedMax;  // messages.held
 
+constexpr std::uint64_t kNothingSaid = INT64_MAX;  // copies.origin: an empty answer, which is not answered again
+
 constexpr int kMessageKind = static_cast<int>(wire::SendKind::message);
 constexpr int kGroupKind = static_cast<int>(wire::SendKind::group);
 
@@ -123,19 +125,20 @@ void SqliteStore::on_retry(e2ee::Device from, const content::Retry& retry) {
   };
   if (seq > static_cast<std::uint64_t>(INT64_MAX)) return;
   look();
-  if (theirs && message == 0) {  // people see nothing of that one, but it may have said something again
-    add_control(from, content::Again{seq, {}});
-    if (origin == 0) return;
+  if (origin == kNothingSaid) return;  // where asking ends
+  if (message == 0) {                  // people see nothing of that one, but it may have said something again
+    add_control(from, content::Again{seq, {}}, kNothingSaid);
+    if (!theirs || origin == 0) return;
     seq = origin;
     look();
   }
-  if (resends >= kResendsMax) return;
+  if (!theirs || resends >= kResendsMax) return;
   if (retry.group != GroupId())
     db_.run("DELETE FROM key_holders WHERE group_id = ? AND user = ? AND device = ?", retry.group.value,
             from.user.value, from.device.value);
   db_.run("UPDATE copies SET resends = resends + 1 WHERE seq = ?", seq);
   std::string content;
-  if (theirs && message != 0)
+  if (message != 0)
     if (const auto said = this->message(MessageRow(message))) content = said->content;
   add_control(from, content::Again{seq, std::move(content)}, seq);
 }
