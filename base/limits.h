@@ -37,6 +37,14 @@ inline constexpr std::size_t kEditContactsMax = 1'024;   // users in one EditCon
 inline constexpr std::size_t kPresencePairsMax = 512;    // of one question of an owner to the directory
 inline constexpr std::size_t kLastSeenBatchMax = 2'048;  // of one report of an owner to the directory
 
+// keys of end-to-end encryption
+inline constexpr std::size_t kKeyBytes = 32;               // Curve25519, without a type byte
+inline constexpr std::size_t kKeySignatureBytes = 64;      // XEdDSA
+inline constexpr std::size_t kPrekeysUploadMax = 200;      // one-time prekeys in one uploadKeys
+inline constexpr std::size_t kKeysUsersMax = 64;           // users in one keysOf
+inline constexpr std::size_t kKeysDevicesMax = 128;        // devices in one Keys, of all its users
+inline constexpr std::size_t kKeysKnownMax = kDevicesMax;  // known devices of one user in keysOf
+
 // a connection
 inline constexpr std::size_t kUnauthenticatedBytesMax = 8 * 1024;  // received in all before login or registration
 inline constexpr std::size_t kHttpUpgradeBytesMax = 8 * 1024;

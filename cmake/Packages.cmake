@@ -9,6 +9,7 @@ foreach(module IN ITEMS libnats libzmq libpqxx spdlog libsodium libxxhash sqlite
   string(REGEX REPLACE "^lib" "" short ${module})
   pkg_check_modules(${short} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
+pkg_check_modules(signal REQUIRED IMPORTED_TARGET libsignal-protocol-c)  # GPL-3: client/crypto only
 
 # Debian ships no CMake or pkg-config file for these.
 foreach(pair IN ITEMS "civetweb;civetweb.h" "wslay;wslay/wslay.h" "http_parser;http_parser.h" "phonenumber;phonenumbers/phonenumberutil.h")

@@ -24,10 +24,11 @@ bool all_utf8(const Content& content) {
   if (const auto* m = std::get_if<Media>(&content))
     return is_valid_utf8(m->url) && is_valid_utf8(m->mime) && is_valid_utf8(m->name) && is_valid_utf8(m->caption);
   if (const auto* l = std::get_if<Location>(&content)) return is_valid_utf8(l->name);
-  const auto& c = std::get<Contact>(content);
-  for (const auto& phone : c.phones)
+  const auto* c = std::get_if<Contact>(&content);
+  if (c == nullptr) return true;
+  for (const auto& phone : c->phones)
     if (!is_valid_utf8(phone)) return false;
-  return is_valid_utf8(c.name);
+  return is_valid_utf8(c->name);
 }
 
 void fill(schema::Media::Builder b, const Media& m) {
@@ -78,8 +79,41 @@ Content read(schema::Content::Reader r) {
       for (auto phone : r.getContact().getPhones()) contact.phones.emplace_back(view(phone));
       return contact;
     }
+    case schema::Content::SEALED: {
+      auto s = r.getSealed();
+      KJ_REQUIRE(s.getType() <= schema::SealedType::SENDER_KEY_MESSAGE, "unknown type of ciphertext");
+      return Sealed{s.getVersion(), static_cast<SealedType>(s.getType()), std::string(view(s.getBody()))};
+    }
+    case schema::Content::SENDER_KEY:
+      return SenderKey{GroupId(r.getSenderKey().getGroup()), std::string(view(r.getSenderKey().getKey()))};
+    case schema::Content::RETRY:
+      return Retry{r.getRetry().getSeq(), GroupId(r.getRetry().getGroup())};
+    case schema::Content::AGAIN:
+      return Again{r.getAgain().getSeq(), std::string(view(r.getAgain().getContent()))};
   }
   KJ_FAIL_REQUIRE("unknown content type");
+}
+
+void fill_between_clients(schema::Content::Builder b, const Content& content) {
+  if (const auto* s = std::get_if<Sealed>(&content)) {
+    auto sealed = b.initSealed();
+    sealed.setVersion(s->version);
+    sealed.setType(static_cast<schema::SealedType>(s->type));
+    sealed.setBody(codec::as_data(s->body));
+  } else if (const auto* k = std::get_if<SenderKey>(&content)) {
+    auto key = b.initSenderKey();
+    key.setGroup(k->group.value);
+    key.setKey(codec::as_data(k->key));
+  } else if (const auto* r = std::get_if<Retry>(&content)) {
+    auto retry = b.initRetry();
+    retry.setSeq(r->seq);
+    retry.setGroup(r->group.value);
+  } else {
+    const auto& a = std::get<Again>(content);
+    auto again = b.initAgain();
+    again.setSeq(a.seq);
+    again.setContent(codec::as_data(a.content));
+  }
 }
 
 }  // namespace
@@ -113,12 +147,13 @@ Result<std::string, Errc> encode(const Content& content) {
     location.setLongitude(l->longitude);
     location.setAccuracyM(l->accuracy_m);
     location.setName(text(l->name));
-  } else {
-    const auto& c = std::get<Contact>(content);
+  } else if (const auto* c = std::get_if<Contact>(&content)) {
     auto contact = b.initContact();
-    contact.setName(text(c.name));
-    auto phones = contact.initPhones(static_cast<unsigned>(c.phones.size()));
-    for (unsigned i = 0; i < c.phones.size(); ++i) phones.set(i, text(c.phones[i]));
+    contact.setName(text(c->name));
+    auto phones = contact.initPhones(static_cast<unsigned>(c->phones.size()));
+    for (unsigned i = 0; i < c->phones.size(); ++i) phones.set(i, text(c->phones[i]));
+  } else {
+    fill_between_clients(b, content);
   }
   // What packs well (a thumbnail of zeros) must be readable too: within what a reader unpacks, and reads twice.
   constexpr std::size_t kReadTwiceWords = 16;
@@ -147,7 +182,10 @@ std::string_view type_name(const Content& content) {
   static constexpr std::string_view kMedia[] = {"image", "audio", "video", "document"};
   if (std::holds_alternative<Text>(content)) return "text";
   if (const auto* m = std::get_if<Media>(&content)) return kMedia[static_cast<std::size_t>(m->kind)];
-  return std::holds_alternative<Location>(content) ? "location" : "contact";
+  static constexpr std::string_view kRest[] = {"location", "contact", "sealed", "senderKey", "retry", "again"};
+  constexpr std::size_t kFirst = 2;  // after text and media
+  static_assert(std::size(kRest) + kFirst == std::variant_size_v<Content>);
+  return kRest[content.index() - kFirst];
 }
 
 }  // namespace barid::content

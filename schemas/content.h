@@ -1,5 +1,5 @@
-// What people say to each other: the inside of Send.content and Deliver.content. Clients only; servers carry
-// it unread.
+// What people (and their clients) say to each other: the inside of Send.content and Deliver.content. Clients only;
+// servers carry it unread.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "base/id.h"
 #include "base/result.h"
 
 namespace barid::content {
@@ -34,11 +35,30 @@ struct Contact {
   std::string name;
   std::vector<std::string> phones;
 };
-using Content = std::variant<Text, Media, Location, Contact>;
+// What is sent: a ciphertext. Its plaintext is another Content, padded (client/crypto).
+enum class SealedType : std::uint8_t { none, prekey_message, message, sender_key_message };
+struct Sealed {
+  std::uint8_t version = 0;
+  SealedType type = SealedType::none;
+  std::string body;
+};
+struct SenderKey {
+  GroupId group;
+  std::string key;  // a SenderKeyDistributionMessage
+};
+struct Retry {
+  std::uint64_t seq = 0;  // could not be decrypted: send it again
+  GroupId group{};        // 0: one to one
+};
+struct Again {
+  std::uint64_t seq = 0;
+  std::string content;  // what seq said; empty: nothing that people see
+};
+using Content = std::variant<Text, Media, Location, Contact, Sealed, SenderKey, Retry, Again>;
 
 enum class Errc { malformed, invalid_text, invalid_coordinates, too_large };
 Result<std::string, Errc> encode(const Content& content);  // packed; at most limits::kContentBytesMax
 Result<Content, Errc> decode(std::string_view bytes);      // unknown types (newer clients) are malformed to this one
-std::string_view type_name(const Content& content);        // text, image, audio, video, document, location, contact
+std::string_view type_name(const Content& content);        // as the schema's
 
 }  // namespace barid::content

@@ -85,6 +85,9 @@ struct Request {
     setPrivacy @23 :Privacy;
     getPrivacy @24 :Void;
     editContacts @25 :EditContacts;
+    uploadKeys @26 :UploadKeys;
+    keysOf @27 :KeysOf;
+    keyStatus @28 :Void;
   }
 }
 struct RequestCode { phone @0 :Text; }
@@ -109,6 +112,8 @@ struct Response {
     joinRequests @11 :JoinRequestList;
     groupChanged @12 :GroupChanged;
     privacy @13 :Privacy;
+    keys @14 :Keys;
+    keyStatus @15 :KeyStatus;
   }
 }
 struct CodeSent { expiresInS @0 :UInt32; resendInS @1 :UInt32; }
@@ -191,3 +196,23 @@ struct PresenceEntry {
 }
 struct Privacy { lastSeen @0 :Audience; online @1 :Audience; }
 struct EditContacts { add @0 :List(UInt64); remove @1 :List(UInt64); }
+
+# ---- keys of end-to-end encryption: public ones only, 32 bytes each (Curve25519); signatures are XEdDSA, 64 bytes
+
+# version 1: X3DH and Double Ratchet. The next field numbers of UploadKeys (7) and DeviceKeys (9) are kept for a signed
+# post-quantum prekey: its id, the key, the signature.
+struct UploadKeys {
+  version @0 :UInt8; registration @1 :UInt32; identity @2 :Data;
+  signedPrekeyId @3 :UInt32; signedPrekey @4 :Data; signature @5 :Data; prekeys @6 :List(Prekey);
+}
+struct Prekey { id @0 :UInt32; key @1 :Data; }
+struct KeysOf { users @0 :List(KeysWanted); }
+struct KeysWanted { user @0 :UInt64; known @1 :List(UInt64); }  # known: devices whose keys are not wanted
+struct Keys { users @0 :List(UserKeys); }
+struct UserKeys { user @0 :UInt64; devices @1 :List(DeviceKeys); }
+# version 0: no keys, as the device is known or has none. prekey is empty when none is left.
+struct DeviceKeys {
+  address @0 :Address; version @1 :UInt8; registration @2 :UInt32; identity @3 :Data;
+  signedPrekeyId @4 :UInt32; signedPrekey @5 :Data; signature @6 :Data; prekeyId @7 :UInt32; prekey @8 :Data;
+}
+struct KeyStatus { prekeys @0 :UInt32; signedPrekeyId @1 :UInt32; }  # what the server has of this device; id 0: nothing

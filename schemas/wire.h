@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "base/result.h"
 #include "schemas/wire_group.h"
+#include "schemas/wire_keys.h"
 #include "schemas/wire_presence.h"
 
 namespace barid::wire {
@@ -196,7 +197,7 @@ struct Request {
   std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice, DevicesOf,
                CreateGroup, EditGroup, AddMembers, RemoveMembers, SetRole, LeaveGroup, DeleteGroup, GetGroup,
                ListGroups, GroupInvite, JoinByInvite, ListJoinRequests, AnswerJoinRequest, SetPrivacy, GetPrivacy,
-               EditContacts>
+               EditContacts, UploadKeys, KeysOf, GetKeyStatus>
       body;
 };
 
@@ -233,7 +234,7 @@ struct Devices {
 struct Response {
   std::uint32_t id = 0;
   std::variant<Error, CodeSent, Registered, Contacts, Done, Users, Devices, Group, GroupList, Invite, JoinRequestList,
-               GroupChanged, Privacy>
+               GroupChanged, Privacy, Keys, KeyStatus>
       body;
 };
 

@@ -133,7 +133,7 @@ RequestBody read_group_request(schema::Request::Reader r) {
       return AnswerJoinRequest{GroupId(a.getGroup()), UserId(a.getUser()), a.getAccept()};
     }
     default:
-      refuse(Code::unknown_frame);
+      return read_keys_request(r);
   }
 }
 
@@ -154,7 +154,7 @@ ResponseBody read_group_response(schema::Response::Reader r) {
       return GroupChanged{GroupId(c.getGroup()), c.getVersion(), read_users(c.getSkipped())};
     }
     default:
-      refuse(Code::unknown_frame);
+      return read_keys_response(r);
   }
 }
 

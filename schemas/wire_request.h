@@ -1,5 +1,6 @@
 // Private to schemas/: directory requests and responses, shared by the client wire (wire.cpp) and the
-// directory call over NATS (control.cpp); those about groups, and the groups' frames, are in wire_group.cpp.
+// directory call over NATS (control.cpp); those about groups, and the groups' frames, are in wire_group.cpp, those
+// about keys in wire_keys.cpp.
 #pragma once
 
 #include "schemas/wire_read.h"
@@ -14,6 +15,14 @@ void fill_response(schema::Response::Builder builder, const Response& response);
 
 using RequestBody = decltype(Request::body);
 using ResponseBody = decltype(Response::body);
+RequestBody read_keys_request(schema::Request::Reader reader);
+ResponseBody read_keys_response(schema::Response::Reader reader);
+void fill(schema::Request::Builder builder, const UploadKeys&);
+void fill(schema::Request::Builder builder, const KeysOf&);
+void fill(schema::Request::Builder builder, const GetKeyStatus&);
+void fill(schema::Response::Builder builder, const Keys&);
+void fill(schema::Response::Builder builder, const KeyStatus&);
+
 RequestBody read_group_request(schema::Request::Reader reader);
 ResponseBody read_group_response(schema::Response::Reader reader);
 void fill(schema::Request::Builder builder, const CreateGroup&);

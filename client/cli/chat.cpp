@@ -56,6 +56,9 @@ Conversation::Conversation(client::SqliteStore& store, client::Client& client, c
        notes = store.notes_after(note_, kChangesMax))
     note_ = notes.back().id;
   watch();
+  for (auto notes = store.identity_notes_after(identity_note_, kChangesMax); !notes.empty();
+       notes = store.identity_notes_after(identity_note_, kChangesMax))
+    identity_note_ = notes.back().id;
 }
 
 client::Peer Conversation::peer() { return store_.peer(peer_).value_or(client::Peer{}); }
@@ -150,7 +153,14 @@ std::vector<std::string> Conversation::receipts() {
 
 std::vector<std::string> Conversation::group_news() {
   std::vector<std::string> lines;
-  const GroupId group = peer().group;
+  const client::Peer with = peer();
+  const GroupId group = with.group;
+  for (auto notes = store_.identity_notes_after(identity_note_, kChangesMax); !notes.empty();
+       notes = store_.identity_notes_after(identity_note_, kChangesMax))
+    for (const client::IdentityNote& n : notes) {
+      identity_note_ = n.id;
+      if (n.user == with.user || group != GroupId()) lines.push_back(identity_text(store_, n.user));
+    }
   if (group == GroupId()) return lines;
   for (auto notes = store_.notes_after(note_, kChangesMax); !notes.empty();
        notes = store_.notes_after(note_, kChangesMax))

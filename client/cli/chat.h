@@ -44,7 +44,7 @@ class Conversation {
   client::Client& client_;
   client::PeerId peer_;
   client::Cursor cursor_;
-  std::int64_t note_ = 0;  // the last one seen
+  std::int64_t note_ = 0, identity_note_ = 0;  // the last ones seen
   std::string news_;
   wire::Watch watched_;
   wire::PresenceEntry presence_;                         // of the one we talk to

@@ -128,6 +128,7 @@ Exit run_register(const Context& context, const RegisterOptions& o) {
   account.session_no = SessionNo();
   account.incarnation = 0;
   store->save_account(account);
+  publish_keys(context, *store);
   if (context.json) {
     std::cout << nlohmann::json{{"type", "registered"},
                                 {"phone", account.phone},

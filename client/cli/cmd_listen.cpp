@@ -1,6 +1,8 @@
 #include <iostream>
 #include <map>
+#include <nlohmann/json.hpp>
 
+#include "base/log.h"
 #include "client/cli/call.h"
 #include "client/cli/commands.h"
 #include "client/cli/groups.h"
@@ -62,6 +64,16 @@ class Printer {
     }
   }
 
+  void identity(const client::IdentityNote& n) {
+    if (context_.json) {
+      std::cout
+          << nlohmann::json{{"type", "identity_changed"}, {"user", hex_id(n.user.value)}, {"at_ms", n.at_ms}}.dump()
+          << "\n";
+    } else if (!context_.quiet) {
+      std::cout << date_time(n.at_ms) << "  * " << identity_text(store_, n.user) << "\n";
+    }
+  }
+
  private:
   const Context& context_;
   client::SqliteStore& store_;
@@ -96,6 +108,14 @@ void print_notes(client::SqliteStore& store, Printer& printer) {
   }
 }
 
+void print_identities(client::SqliteStore& store, Printer& printer) {
+  for (auto notes = store.identity_notes_after(store.listened_identities(), kPrintedTogetherMax); !notes.empty();
+       notes = store.identity_notes_after(notes.back().id, kPrintedTogetherMax)) {
+    for (const client::IdentityNote& n : notes) printer.identity(n);
+    store.set_listened_identities(notes.back().id);
+  }
+}
+
 }  // namespace
 
 Exit run_listen(const Context& context, const ListenOptions& o) {
@@ -123,6 +143,7 @@ Exit run_listen(const Context& context, const ListenOptions& o) {
   bool changed = true;
   while (!stop_requested()) {
     if (changed) {
+      print_identities(*store, printer);
       if (o.receipts) print_notes(*store, printer);
       const std::int64_t printed = print_new(*store, printer, o, left);
       left -= o.count > 0 ? printed : 0;

@@ -132,6 +132,11 @@ Outcome outcome_of(const SendOptions& o, const Tally& tally, client::SqliteStore
     const auto last = store.message(tally.last());
     return {std::string(client::name_of(last && tally.all() == 1 ? last->state : wanted_state(o.wait))), Exit::ok};
   }
+  if (const auto last = store.message(tally.last())) {
+    const auto peer = store.peer(last->peer);
+    const auto identity = peer ? store.identity(peer->user) : std::nullopt;
+    if (identity && identity->held) return {"not sent: " + identity_text(store, peer->user), Exit::refused};
+  }
   if (link.kind == Kind::stopped) return {"queued, but cannot go out: " + printable(link.text), Exit::not_registered};
   const bool offline = link.kind == Kind::offline || link.kind == Kind::connecting;
   const std::string left = std::to_string(tally.open()) + " of " + std::to_string(tally.all());

@@ -69,6 +69,20 @@ struct ListenOptions {
 };
 Exit run_listen(const Context& context, const ListenOptions& options);
 
+struct VerifyOptions {
+  std::string who, scan;  // scan: the code that they show
+  bool confirm = false, undo = false;
+};
+Exit run_verify(const Context& context, const VerifyOptions& options);
+struct TrustOptions {
+  std::string who, block_on_change;  // on, off, or empty: as it is
+};
+Exit run_trust(const Context& context, const TrustOptions& options);
+// A line for people: somebody's identity key is another one now.
+std::string identity_text(client::SqliteStore& store, UserId user);
+// Brings this device's keys to the directory, so that others can write to it; gives up quietly, the next login does it.
+void publish_keys(const Context& context, client::SqliteStore& store);
+
 Exit run_history(const Context& context, const std::string& who, bool group, std::int64_t limit);
 Exit run_outbox(const Context& context);
 Exit run_chat(const Context& context, const std::string& who, bool group);

@@ -27,6 +27,8 @@ struct Commands {
   GroupOptions group;
   ListenOptions listen;
   PrivacyOptions privacy;
+  VerifyOptions verify;
+  TrustOptions trust;
   std::string who, name, phone, device, token;
   bool in_group = false;
   std::int64_t limit = 50;
@@ -237,6 +239,23 @@ void add_groups(CLI::App& app, Commands& c) {
   requests->add_option("--refuse", c.group.refuse, "Does not")->excludes(accept);
 }
 
+void add_trust(CLI::App& app, Commands& c) {
+  auto* verify =
+      app.add_subcommand("verify", "Compare safety numbers with somebody: nobody is between you when they agree");
+  verify->add_option("WHO", c.verify.who, "A contact's name or number")->required();
+  auto* scan = verify->add_option("--scan", c.verify.scan, "The code that they show, compared here");
+  auto* confirm = verify->add_flag("--confirm", c.verify.confirm, "You have compared the digits: they are the same");
+  verify->add_flag("--undo", c.verify.undo, "No longer verified")->excludes(confirm)->excludes(scan);
+  verify->footer("Examples:\n  barid verify Bob\n  barid verify Bob --confirm");
+  verify->callback([&c] { c.run = [&c] { return run_verify(c.context, c.verify); }; });
+  auto* trust = app.add_subcommand("trust", "Go on with somebody whose security key has changed");
+  trust->add_option("WHO", c.trust.who, "A contact's name or number")->required();
+  trust->add_option("--block-on-change", c.trust.block_on_change, "Whether a change blocks sending until you trust it")
+      ->check(CLI::IsMember({"on", "off"}));
+  trust->footer("Examples:\n  barid trust Bob\n  barid trust Bob --block-on-change on");
+  trust->callback([&c] { c.run = [&c] { return run_trust(c.context, c.trust); }; });
+}
+
 void add_rest(CLI::App& app, Commands& c) {
   auto* status = app.add_subcommand("status", "Who I am, where, and whether the server can be reached");
   status->add_flag("--offline", c.offline, "Does not try to connect");
@@ -283,6 +302,7 @@ int main(int argc, char** argv) {
   add_send(app, c);
   add_reading(app, c);
   add_groups(app, c);
+  add_trust(app, c);
   add_rest(app, c);
   try {
     app.parse(argc, argv);

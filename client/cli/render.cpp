@@ -45,6 +45,7 @@ void add_content(json& object, const std::string& bytes) {
     return;
   }
   object["kind"] = std::string(content::type_name(*decoded));
+  if (std::holds_alternative<content::Sealed>(*decoded)) object["kind"] = "undecryptable";
   if (const auto* t = std::get_if<content::Text>(&*decoded)) {
     object["text"] = t->text;
   } else if (const auto* m = std::get_if<content::Media>(&*decoded)) {
@@ -94,10 +95,12 @@ std::string describe(const std::string& bytes, bool keep_newlines) {
   }
   if (const auto* l = std::get_if<content::Location>(&*decoded))
     return joined({label, coordinates(*l), printable(l->name)});
-  const auto& c = std::get<content::Contact>(*decoded);
-  std::string text = joined({label, printable(c.name)});
-  for (const std::string& phone : c.phones) text += " " + printable(phone);
-  return text;
+  if (const auto* c = std::get_if<content::Contact>(&*decoded)) {
+    std::string text = joined({label, printable(c->name)});
+    for (const std::string& phone : c->phones) text += " " + printable(phone);
+    return text;
+  }
+  return "[a message that could not be decrypted]";
 }
 
 std::string clock_time(std::int64_t wall_ms) { return format_time(wall_ms, "%H:%M"); }

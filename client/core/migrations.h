@@ -65,6 +65,45 @@ ALTER TABLE messages ADD COLUMN recipients INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE messages ADD COLUMN got INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE messages ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE copies ADD COLUMN author INTEGER NOT NULL DEFAULT 0;
+)sql",
+                                              R"sql(
+-- End-to-end encryption. uploaded: the directory has all that is current.
+CREATE TABLE own_keys(one INTEGER PRIMARY KEY CHECK(one = 1), user INTEGER NOT NULL, public BLOB NOT NULL,
+  private BLOB NOT NULL, registration INTEGER NOT NULL, next_prekey INTEGER NOT NULL DEFAULT 1,
+  signed_id INTEGER NOT NULL DEFAULT 0, signed_ms INTEGER NOT NULL DEFAULT 0, uploaded INTEGER NOT NULL DEFAULT 0,
+  checked_ms INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE prekeys(id INTEGER PRIMARY KEY, public BLOB NOT NULL, record BLOB NOT NULL, uploaded INTEGER NOT NULL);
+CREATE TABLE signed_prekeys(id INTEGER PRIMARY KEY, public BLOB NOT NULL, signature BLOB NOT NULL, record BLOB NOT NULL,
+  made_ms INTEGER NOT NULL);
+-- record null: that device had no keys at checked_ms; fresh: the next message is to begin a new session
+CREATE TABLE sessions(user INTEGER NOT NULL, device INTEGER NOT NULL, record BLOB, fresh INTEGER NOT NULL DEFAULT 0,
+  begun_ms INTEGER NOT NULL DEFAULT 0, checked_ms INTEGER NOT NULL DEFAULT 0, PRIMARY KEY(user, device)) WITHOUT ROWID;
+CREATE INDEX sessions_fresh ON sessions(user) WHERE fresh = 1;
+CREATE TABLE sender_keys(group_id INTEGER NOT NULL, user INTEGER NOT NULL, device INTEGER NOT NULL, record BLOB NOT NULL,
+  PRIMARY KEY(group_id, user, device)) WITHOUT ROWID;
+-- who has our sender key of a group, as it is now
+CREATE TABLE key_holders(group_id INTEGER NOT NULL, user INTEGER NOT NULL, device INTEGER NOT NULL,
+  PRIMARY KEY(group_id, user, device)) WITHOUT ROWID;
+ALTER TABLE groups ADD COLUMN rekey INTEGER NOT NULL DEFAULT 0;
+-- whose devices are all known; stale: they have changed
+CREATE TABLE key_checks(user INTEGER PRIMARY KEY, stale INTEGER NOT NULL);
+-- strict: a change blocks sending (held) until the person trusts the new key
+CREATE TABLE identities(user INTEGER PRIMARY KEY, key BLOB NOT NULL, verified INTEGER NOT NULL DEFAULT 0,
+  strict INTEGER NOT NULL DEFAULT 0, held INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE identity_devices(user INTEGER NOT NULL, device INTEGER NOT NULL, key BLOB NOT NULL,
+  PRIMARY KEY(user, device)) WITHOUT ROWID;
+CREATE TABLE identity_notes(id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL, at_ms INTEGER NOT NULL);
+ALTER TABLE meta ADD COLUMN listened_identities INTEGER NOT NULL DEFAULT 0;
+-- what one client says to another, not yet encrypted
+CREATE TABLE controls(id INTEGER PRIMARY KEY AUTOINCREMENT, user INTEGER NOT NULL, device INTEGER NOT NULL,
+  content BLOB NOT NULL, origin INTEGER NOT NULL);
+-- origin: the seq that a control says again. sealed: what is sent, until it is delivered; resends: times that its recipient could not decrypt it
+ALTER TABLE copies ADD COLUMN sealed BLOB;
+ALTER TABLE copies ADD COLUMN resends INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE copies ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
+-- held: could not be decrypted, its content is the ciphertext; 1 + times asked for again
+ALTER TABLE messages ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX messages_held ON messages(from_device, seq) WHERE held > 0;
 )sql"};
 
 }  // namespace barid::client

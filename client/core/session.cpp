@@ -57,6 +57,7 @@ TimePoint Session::deadline() const {
     first = std::min(first, *hold);
   }
   if (resolve_at_ != TimePoint()) first = std::min(first, resolve_at_);
+  if (keys_at_ != TimePoint()) first = std::min(first, keys_at_);
   for (const auto& [id, call] : asked_) first = std::min(first, call.deadline);
   return first;
 }
@@ -77,10 +78,10 @@ void Session::connected(Now now) {
 
 void Session::lose_connection() {
   in_.clear(), out_.clear();
-  close_ = pinged_ = quick_ = false;
+  close_ = pinged_ = quick_ = keys_hold_ = false;
   taken_ = acked_ = 0;
   typing_ = {};
-  resolve_at_ = reconnect_by_ = TimePoint();
+  resolve_at_ = reconnect_by_ = keys_at_ = TimePoint();
   sender_.disconnected();
 }
 
@@ -235,7 +236,7 @@ void Session::on(const wire::Deliver& deliver, Now now) {
   if (phase_ != Phase::online) return not_for_clients(now);
   store_.take(deliver, now.wall);
   ++taken_;
-  if (deliver.group != GroupId()) dirty_ = true;  // one that we do not know, perhaps
+  if (deliver.group != GroupId() || store_.keys_moved()) dirty_ = true;  // one that we do not know, perhaps
   backoff_.reset();
   events_.emplace_back(event::Changed{});
 }
@@ -349,6 +350,7 @@ void Session::outbox_changed(Now now) {
 
 void Session::progress(Now now) {
   if (phase_ != Phase::online) return;
+  if (keys_at_ != TimePoint() && now.steady >= keys_at_) keys_at_ = TimePoint(), dirty_ = true;
   if (dirty_ || sender_.hold_until() || resolve_at_ != TimePoint()) {
     const std::size_t before = out_.size();
     try {
@@ -358,6 +360,7 @@ void Session::progress(Now now) {
       if (sender_.fill(store_, out_, now)) said_at_ = now.steady;
       if (out_.size() >= Sender::kOutBytesMax) dirty_ = true;
       resolve(now);
+      if (store_.seals()) exchange_keys(now);
       transaction.commit();
     } catch (...) {
       undone(before);

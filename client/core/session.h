@@ -52,6 +52,7 @@ class Session {
   static constexpr seconds kStableAfter{10};       // online this long: the next back-off starts small again
   static constexpr seconds kResolveRetry{5};       // when the directory could not answer
   static constexpr seconds kTypingEvery{3};        // while it goes on
+  static constexpr seconds kKeylessRetry{31};      // when a device has no keys yet
   static constexpr seconds kReconnectPatience{1};  // for what is under way, before a reconnect that we want
 
   Session(Store& store, std::string client_name, std::uint64_t jitter_seed);
@@ -84,9 +85,13 @@ class Session {
 
  private:
   enum class Phase { waiting, connecting, greeting, logging_in, online, stopped };
+  struct KeysSent {
+    std::uint32_t up_to = 0;  // the highest one-time prekey; 0: only asks what the server has
+  };
+  struct KeysAsked {};
   struct Call {
-    // the shell's, a peer to resolve, a user whose devices changed, a group to fetch
-    std::variant<std::monostate, Peer, UserId, GroupId> purpose;
+    // the shell's, a peer to resolve, a user whose devices changed, a group to fetch, keys to send or to fetch
+    std::variant<std::monostate, Peer, UserId, GroupId, KeysSent, KeysAsked> purpose;
     decltype(wire::Request::body) body;
     TimePoint deadline;
   };
@@ -117,6 +122,8 @@ class Session {
   void answered_peer(const Peer& peer, const wire::Response& response, Now now);
   void answered_user(UserId user, const wire::Response& response, Now now);
   void answered_group(GroupId group, const wire::Response& response, Now now);
+  void answered_keys(const Call& call, const wire::Response& response, Now now);
+  void exchange_keys(Now now);
   void progress(Now now);  // sends what may be sent, asks what must be asked
   void resolve(Now now);   // asks for the devices of those whom we write to
   void start_calls(Now now);
@@ -137,9 +144,10 @@ class Session {
   wire::Welcome welcome_;
   std::string edge_;
 
-  TimePoint retry_at_{}, phase_since_{}, heard_at_{}, said_at_{}, resolve_at_{}, reconnect_by_{};
+  TimePoint retry_at_{}, phase_since_{}, heard_at_{}, said_at_{}, resolve_at_{}, reconnect_by_{}, keys_at_{};
   bool pinged_ = false, close_ = false, dirty_ = false, quick_ = false;
-  std::string why_;  // of the close under way
+  bool keys_hold_ = false;  // the directory could not answer: no call for keys before keys_at_
+  std::string why_;         // of the close under way
   milliseconds retry_after_{0};
   std::uint64_t taken_ = 0, acked_ = 0;  // frames of this connection that Ack counts
   wire::Watch watch_;

@@ -81,6 +81,7 @@ void Session::answered(const Call& call, const wire::Response& response, Now now
   if (const auto* peer = std::get_if<Peer>(&call.purpose)) return answered_peer(*peer, response, now);
   if (const auto* user = std::get_if<UserId>(&call.purpose)) return answered_user(*user, response, now);
   if (const auto* group = std::get_if<GroupId>(&call.purpose)) return answered_group(*group, response, now);
+  if (!std::holds_alternative<std::monostate>(call.purpose)) return answered_keys(call, response, now);
   events_.emplace_back(event::Answer{response.id, response});
 }
 
@@ -91,7 +92,9 @@ void Session::resolve(Now now) {
     const auto hit = [&](const auto& entry) { return same(entry.second); };
     return std::any_of(queued_.begin(), queued_.end(), hit) || std::any_of(asked_.begin(), asked_.end(), hit);
   };
-  for (const UserId user : store_.users_of_gone(limits::kRequestsInFlight)) {
+  // One that seals needs keys, not only addresses: exchange_keys().
+  const auto gone = store_.seals() ? std::vector<UserId>() : store_.users_of_gone(limits::kRequestsInFlight);
+  for (const UserId user : gone) {
     const auto same = [&](const Call& c) {
       return std::get_if<UserId>(&c.purpose) && std::get<UserId>(c.purpose) == user;
     };
@@ -162,6 +165,52 @@ void Session::answered_user(UserId user, const wire::Response& response, Now now
   const wire::Contact* contact = only_contact(response);
   store_.set_devices(user, contact == nullptr ? std::vector<wire::Address>() : contact->devices);
   sender_.pending_again(store_.readdress(user, now.wall));
+  events_.emplace_back(event::Changed{});
+}
+
+// One call for keys and one with keys are under way at a time; what is still missing then is asked for next.
+void Session::exchange_keys(Now now) {
+  const auto under_way = [&](auto purpose) {
+    using Purpose = decltype(purpose);
+    const auto hit = [](const auto& entry) { return std::holds_alternative<Purpose>(entry.second.purpose); };
+    return std::any_of(queued_.begin(), queued_.end(), hit) || std::any_of(asked_.begin(), asked_.end(), hit);
+  };
+  if (!under_way(KeysSent{})) {
+    if (auto upload = store_.keys_to_upload(now.wall)) {
+      const std::uint32_t up_to = upload->prekeys.empty() ? 0 : upload->prekeys.back().id;
+      queued_.emplace(++last_call_, Call{KeysSent{up_to}, std::move(*upload), {}});
+    } else if (store_.key_status_due(now.wall)) {
+      queued_.emplace(++last_call_, Call{KeysSent{}, wire::GetKeyStatus{}, {}});
+    }
+  }
+  if (under_way(KeysAsked{}) || (keys_hold_ && keys_at_ > now.steady)) return;
+  auto wanted = store_.keys_to_fetch(limits::kKeysUsersMax, now.wall);
+  if (!wanted.empty()) queued_.emplace(++last_call_, Call{KeysAsked{}, wire::KeysOf{std::move(wanted)}, {}});
+}
+
+void Session::answered_keys(const Call& call, const wire::Response& response, Now now) {
+  const Failure failure = failure_of(response);
+  if (failure.code != wire::Code::none) {
+    keys_at_ = now.steady + std::max<milliseconds>(kResolveRetry, failure.after);
+    keys_hold_ = true;
+    return;
+  }
+  dirty_ = true;
+  keys_hold_ = false;
+  if (const auto* sent = std::get_if<KeysSent>(&call.purpose)) {
+    if (const auto* status = std::get_if<wire::KeyStatus>(&response.body))
+      store_.keys_uploaded(*status, sent->up_to, now.wall);
+    events_.emplace_back(event::Changed{});
+    return;
+  }
+  const auto* keys = std::get_if<wire::Keys>(&response.body);
+  if (keys == nullptr) return;
+  for (const wire::UserKeys& user : keys->users) {
+    sender_.pending_again(store_.set_keys(user, now.wall));
+    const bool keyless =
+        std::any_of(user.devices.begin(), user.devices.end(), [](const wire::DeviceKeys& d) { return d.version == 0; });
+    if (keyless && keys_at_ <= now.steady) keys_at_ = now.steady + kKeylessRetry;
+  }
   events_.emplace_back(event::Changed{});
 }
 

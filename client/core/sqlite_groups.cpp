@@ -81,7 +81,7 @@ GroupState SqliteStore::ensure_group(GroupId group) {
   GroupState g;
   g.address.user = UserId(group.value);
   g.peer = PeerId(db_.last_row());
-  db_.run("INSERT INTO groups VALUES(?, ?, 0, 0, 0, '', '', '', 0, 0, 1)", group.value, g.peer.value);
+  db_.run("INSERT INTO groups VALUES(?, ?, 0, 0, 0, '', '', '', 0, 0, 1, 0)", group.value, g.peer.value);
   return g;
 }
 
@@ -108,6 +108,12 @@ void SqliteStore::group_event(const wire::GroupEvent& e) {
   const bool new_note = db_.changed() != 0;
   db_.run("UPDATE groups SET seen_version = max(seen_version, ?) WHERE id = ?", e.version, e.group.value);
   if (new_note) touch();
+  if (new_note && (e.kind == wire::GroupEventKind::members_removed || e.kind == wire::GroupEventKind::member_left ||
+                   e.kind == wire::GroupEventKind::devices_changed)) {
+    db_.run("UPDATE groups SET rekey = 1 WHERE id = ?", e.group.value);
+    if (e.kind == wire::GroupEventKind::devices_changed)
+      for (const UserId user : e.users) db_.run("UPDATE key_checks SET stale = 1 WHERE user = ?", user.value);
+  }
   if (e.version <= g.version) return;  // applied before, or in what the directory said
   if (removed) {                       // nothing comes after it, whatever is missing before
     g.version = e.version;
@@ -196,6 +202,10 @@ void SqliteStore::set_group(const wire::Group& said) {
     std::erase(gone, m.user);
   }
   for (const UserId user : gone) member_gone(g.peer.value, user);
+  // Events are missing: whoever left, or has another device, was perhaps in one of them.
+  db_.run("UPDATE groups SET rekey = 1 WHERE id = ?", id.value);
+  db_.run("UPDATE key_checks SET stale = 1 WHERE user IN (SELECT user FROM group_members WHERE group_id = ?)",
+          id.value);
   // What has been seen beyond this answer was made after it: ask again.
   const bool behind =
       db_.query("SELECT 1 FROM groups WHERE id = ? AND seen_version > ?", id.value, said.version).step();
@@ -221,6 +231,7 @@ void SqliteStore::address_to_group(std::int64_t message, GroupId group, std::int
       "INSERT INTO copies(seq, message, kind, user, device, tag, created_ms) SELECT ?, ?, ?, id, 0, tag, ? FROM groups "
       "WHERE id = ?",
       seq, message, kGroupKind, created_ms, group.value);
+  if (seals()) seal_copy(seq, {UserId(group.value), DeviceId(0)}, this->message(MessageRow(message))->content);
   db_.run("INSERT OR IGNORE INTO group_marks SELECT ?, user, 0, 0 FROM group_members WHERE group_id = ? AND user != ?",
           message, group.value, account().user.value);
   db_.run(

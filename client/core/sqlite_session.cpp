@@ -83,15 +83,23 @@ std::size_t SqliteStore::address_messages(std::size_t copies_max) {
         "SELECT m.id, m.created_ms, p.user, p.group_id FROM messages m INDEXED BY messages_waiting JOIN peers p ON "
         "p.id "
         "= m.peer WHERE m.incoming = 0 AND m.addressed = 0 "
-        "AND (EXISTS(SELECT 1 FROM devices d WHERE d.user = p.user) "
-        "OR EXISTS(SELECT 1 FROM groups g WHERE g.id = p.group_id AND g.tag != 0)) ORDER BY m.id LIMIT ?",
-        static_cast<std::int64_t>(copies_max));
+        "AND ((EXISTS(SELECT 1 FROM devices d WHERE d.user = p.user) AND (?1 = 0 OR ("
+        "NOT EXISTS(SELECT 1 FROM identities i WHERE i.user = p.user AND i.held = 1) AND "
+        "NOT EXISTS(SELECT 1 FROM devices d LEFT JOIN sessions s ON s.user = d.user AND s.device = d.device "
+        "WHERE d.user = p.user AND (s.record IS NULL OR s.fresh = 1))))) "
+        "OR EXISTS(SELECT 1 FROM groups g WHERE g.id = p.group_id AND g.tag != 0)) ORDER BY m.id LIMIT ?2",
+        seals() ? 1 : 0, static_cast<std::int64_t>(copies_max));
     while (q.step()) waiting.push_back({q.integer(0), q.integer(1), UserId(q.id(2)), GroupId(q.id(3))});
   }
-  std::size_t made = 0;
+  std::size_t made = seals() ? address_controls(copies_max) : 0;
   for (const Waiting& w : waiting) {
     if (made >= copies_max) break;
     if (w.group != GroupId()) {
+      if (seals()) {
+        if (!group_is_ready(w.group)) continue;
+        made += send_group_keys(w.group, copies_max - made);
+        if (made >= copies_max) break;
+      }
       address_to_group(w.id, w.group, w.created_ms);
       ++made;
       continue;
@@ -107,6 +115,7 @@ std::size_t SqliteStore::address_messages(std::size_t copies_max) {
       if (first == 0) first = seq;
       db_.run("INSERT INTO copies(seq, message, kind, user, device, tag, created_ms) VALUES(?, ?, ?, ?, ?, ?, ?)", seq,
               w.id, kMessageKind, to.user.value, to.device.value, to.tag, w.created_ms);
+      if (seals()) seal_copy(seq, {to.user, to.device}, message(MessageRow(w.id))->content);
       ++made;
     }
     db_.run("UPDATE messages SET addressed = 1, seq = ? WHERE id = ?", first, w.id);
@@ -237,7 +246,8 @@ std::size_t SqliteStore::address_reads_of(const ReadNotice& n, WallMs at) {
 std::vector<Copy> SqliteStore::pending(std::uint64_t from_seq, std::size_t max) {
   std::vector<Copy> copies;
   auto q = db_.query(
-      "SELECT c.seq, c.message, c.kind, c.user, c.device, c.tag, c.created_ms, c.ranges, m.content, c.author FROM "
+      "SELECT c.seq, c.message, c.kind, c.user, c.device, c.tag, c.created_ms, c.ranges, coalesce(c.sealed, "
+      "m.content), c.author FROM "
       "copies c "
       "INDEXED BY copies_pending LEFT JOIN messages m ON m.id = c.message WHERE c.pending = 1 AND c.seq >= ? "
       "ORDER BY c.seq LIMIT ?",
@@ -248,7 +258,8 @@ std::vector<Copy> SqliteStore::pending(std::uint64_t from_seq, std::size_t max) 
 
 std::optional<Copy> SqliteStore::copy(std::uint64_t seq) {
   auto q = db_.query(
-      "SELECT c.seq, c.message, c.kind, c.user, c.device, c.tag, c.created_ms, c.ranges, m.content, c.author FROM "
+      "SELECT c.seq, c.message, c.kind, c.user, c.device, c.tag, c.created_ms, c.ranges, coalesce(c.sealed, "
+      "m.content), c.author FROM "
       "copies c "
       "LEFT JOIN messages m ON m.id = c.message WHERE c.seq = ?",
       seq);
@@ -340,7 +351,15 @@ void SqliteStore::receipt(const wire::Receipt& r) {
         gone(static_cast<std::uint64_t>(hit.seq), WallMs{r.at_ms});
         continue;
       }
-      db_.run("UPDATE copies SET pending = 0, gone = 0, state = ? WHERE seq = ?", state, hit.seq);
+      // Delivered: the same bytes are not needed again.
+      db_.run(
+          "UPDATE copies SET pending = 0, gone = 0, state = ?1, sealed = CASE WHEN ?1 > 3 THEN NULL ELSE sealed END "
+          "WHERE seq = ?2",
+          state, hit.seq);
+      if (hit.message == 0) {  // clients among themselves
+        db_.run("DELETE FROM copies WHERE seq = ? AND origin = 0", hit.seq);
+        continue;
+      }
       refresh(hit.message, r.reason, r.at_ms);
     }
   }
@@ -349,9 +368,11 @@ void SqliteStore::receipt(const wire::Receipt& r) {
 void SqliteStore::gone(std::uint64_t seq, WallMs at) {
   std::int64_t moves = 0;
   {
-    auto q = db_.query("SELECT moves, kind FROM copies WHERE seq = ? AND state < ?", seq, kFailed);
+    auto q = db_.query("SELECT moves, kind, message FROM copies WHERE seq = ? AND state < ?", seq, kFailed);
     if (!q.step()) return;
-    moves = q.integer(1) != kMessageKind ? kMovesMax : q.integer(0);  // only messages are worth moving
+    moves = q.integer(2) == 0              ? kMovesMax
+            : q.integer(1) != kMessageKind ? kMovesMax
+                                           : q.integer(0);  // only messages are worth moving
   }
   if (moves >= kMovesMax) return fail(seq, wire::Code::recipient_gone, at);
   db_.run("UPDATE copies SET pending = 0, gone = 1 WHERE seq = ?", seq);
@@ -391,8 +412,10 @@ std::uint64_t SqliteStore::readdress(UserId user, WallMs at) {
       fail(g.seq, wire::Code::recipient_gone, at);
       continue;
     }
+    if (seals() && (is_held(user) || !has_session({user, to->device}))) continue;  // until it may be encrypted
     db_.run("UPDATE copies SET device = ?, tag = ?, gone = 0, pending = 1, moves = moves + 1 WHERE seq = ?",
             to->device.value, to->tag, g.seq);
+    if (seals()) seal_copy(g.seq, {user, to->device}, message(MessageRow(g.message))->content);
     if (lowest == 0) lowest = g.seq;
   }
   return lowest;
@@ -431,13 +454,20 @@ std::int64_t SqliteStore::peer_of_user(UserId user) {
 
 bool SqliteStore::take(const wire::Deliver& d, WallMs at) {
   if (!first_time(d.from_device, d.seq)) return false;
+  if (seals())
+    unseal(d, at);
+  else
+    insert_incoming(d, d.content, 0, at);
+  return true;
+}
+
+void SqliteStore::insert_incoming(const wire::Deliver& d, std::string_view content, int held, WallMs at) {
   const bool in_group = d.group != GroupId();
   db_.run(
       "INSERT INTO messages(peer, incoming, from_device, seq, content, state, created_ms, accepted_ms, "
-      "delivered_ms, revision, author) VALUES(?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      in_group ? peer_of_group(d.group) : peer_of_user(d.from_user), d.from_device.value, d.seq, Blob{d.content},
-      kDelivered, d.sent_at_ms, d.accepted_at_ms, at.value, touch().value, in_group ? d.from_user.value : 0);
-  return true;
+      "delivered_ms, revision, author, held) VALUES(?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      in_group ? peer_of_group(d.group) : peer_of_user(d.from_user), d.from_device.value, d.seq, Blob{content},
+      kDelivered, d.sent_at_ms, d.accepted_at_ms, at.value, touch().value, in_group ? d.from_user.value : 0, held);
 }
 
 }  // namespace barid::client

@@ -26,11 +26,19 @@ std::string_view name_of(State state) {
   return kNames[static_cast<std::size_t>(state)];
 }
 
-SqliteStore::SqliteStore(const std::string& directory) : db_(prepare_file(directory)) {
+SqliteStore::SqliteStore(const std::string& directory, Sealing sealing)
+    : sealing_(sealing), db_(prepare_file(directory)), sealer_(std::make_unique<e2ee::Sealer>(keys_)) {
   if (directory != ":memory:") ::chmod((directory + "/barid.db").c_str(), 0600);
   db_.script("PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON;");
   migrate();
+  // A profile of before there were keys.
+  if (!seals() || db_.value("SELECT count(*) FROM account WHERE NOT EXISTS(SELECT 1 FROM own_keys)") == 0) return;
+  Scope scope(*this);
+  new_device_keys(account(), account());
+  scope.commit();
 }
+
+SqliteStore::~SqliteStore() = default;
 
 void SqliteStore::migrate() {
   constexpr auto kNewest = static_cast<std::int64_t>(std::size(kMigrations));
@@ -124,8 +132,10 @@ Account SqliteStore::account() {
 
 void SqliteStore::save_account(const Account& a) {
   Scope scope(*this);
+  const Account before = account();
   db_.run("INSERT OR REPLACE INTO account VALUES(1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", a.phone, a.name, a.server, a.tls_ca,
           Blob{crypto::view(a.key)}, Blob{a.token}, a.user.value, a.device.value, a.session_no.value, a.incarnation);
+  if (seals() && before.device != a.device) new_device_keys(before, a);
   scope.commit();
 }
 

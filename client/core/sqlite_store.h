@@ -4,19 +4,25 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
 #include "client/core/sqlite.h"
+#include "client/core/sqlite_keys.h"
 #include "client/core/store.h"
+#include "client/crypto/sealer.h"
+#include "schemas/content.h"
 
 namespace barid::client {
 
 class SqliteStore final : public Store {
  public:
+  enum class Sealing { on, off };  // off: contents go out as they are, for tests of everything else
   enum class PeerErrc { name_taken, phone_taken, not_found };
 
   // Opens or creates `directory`/barid.db; ":memory:" for a store without a file. Files are readable by the
   // owner only.
-  explicit SqliteStore(const std::string& directory);
+  explicit SqliteStore(const std::string& directory, Sealing sealing = Sealing::on);
+  ~SqliteStore() override;
 
   // --- Store: what the session needs
   void begin(Durability durability) override;
@@ -45,6 +51,13 @@ class SqliteStore final : public Store {
   std::vector<GroupId> groups_to_fetch(std::size_t max) override;
   void set_group(const wire::Group& group) override;  // also a transaction of its own
   void group_lost(GroupId group, wire::Code why) override;
+  bool seals() const override { return sealing_ == Sealing::on; }
+  bool keys_moved() override { return std::exchange(keys_moved_, false); }
+  std::optional<wire::UploadKeys> keys_to_upload(WallMs now) override;
+  bool key_status_due(WallMs now) override;
+  void keys_uploaded(const wire::KeyStatus& status, std::uint32_t uploaded_up_to, WallMs now) override;
+  std::vector<wire::KeysWanted> keys_to_fetch(std::size_t max, WallMs now) override;
+  std::uint64_t set_keys(const wire::UserKeys& keys, WallMs now) override;
   bool take(const wire::Deliver& deliver, WallMs at) override;
 
   // --- the account. Each of the verbs below is a transaction of its own unless one is open.
@@ -73,6 +86,17 @@ class SqliteStore final : public Store {
   std::vector<GroupNote> notes_of(GroupId group, std::size_t limit);  // the newest, oldest first
   std::int64_t listened_notes();
   void set_listened_notes(std::int64_t last);
+
+  // --- identities
+  bool keys_published();  // the directory has our keys
+  std::optional<PeerIdentity> identity(UserId user);
+  e2ee::SafetyNumber safety_number(UserId user);  // with that user, whose identity must be known
+  bool compare_code(UserId user, std::string_view scanned);
+  void set_verified(UserId user, bool verified);
+  void trust(UserId user, std::optional<bool> strict);  // the key as it is now
+  std::vector<IdentityNote> identity_notes_after(std::int64_t id, std::size_t limit);
+  std::int64_t listened_identities();
+  void set_listened_identities(std::int64_t last);
 
   // --- history
   MessageRow enqueue(PeerId to, std::string content, WallMs at);
@@ -127,7 +151,31 @@ class SqliteStore final : public Store {
   void member_gone(std::int64_t peer, UserId user);
   void count_marks(std::int64_t message, std::int64_t at_ms);
 
+  // sqlite_sealing.cpp, sqlite_unsealing.cpp
+  void new_device_keys(const Account& before, const Account& after);
+  bool seal_copy(std::uint64_t seq, e2ee::Device to, std::string_view plain);
+  std::size_t address_controls(std::size_t copies_max);
+  void add_control(e2ee::Device to, const content::Content& content, std::uint64_t origin = 0);
+  bool is_held(UserId user);
+  std::size_t send_group_keys(GroupId group, std::size_t copies_max);
+  bool group_is_ready(GroupId group);
+  bool has_session(e2ee::Device with);
+  std::uint64_t add_control_copy(const wire::Address& to, std::int64_t at_ms, std::uint64_t origin = 0);
+  void rekey(GroupId group);
+  void unseal(const wire::Deliver& deliver, WallMs at);
+  void opened(const wire::Deliver& deliver, const std::string& plain, WallMs at);
+  void insert_incoming(const wire::Deliver& deliver, std::string_view content, int held, WallMs at);
+  void ask_again(const wire::Deliver& deliver, bool session_at_fault, WallMs at);
+  void revive(std::int64_t message, std::string_view content);
+  void on_sender_key(e2ee::Device from, const content::SenderKey& key);
+  void on_retry(e2ee::Device from, const content::Retry& retry);
+  void on_again(e2ee::Device from, const content::Again& again);
+
+  Sealing sealing_;
+  bool keys_moved_ = false;
   Sqlite db_;
+  SqliteKeys keys_{db_};
+  std::unique_ptr<e2ee::Sealer> sealer_;
   std::function<void()> hook_;
   bool open_ = false;
   Revision touched_;

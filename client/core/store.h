@@ -54,6 +54,20 @@ class Store {
   virtual void set_group(const wire::Group& group) = 0;        // as the directory has it
   virtual void group_lost(GroupId group, wire::Code why) = 0;  // we are not in it: what waits for it fails
 
+  // End-to-end encryption; a store that does not seal needs none of it.
+  virtual bool seals() const { return false; }
+  // What take() or readdress() made necessary, asked once: there may be something to send or to fetch.
+  virtual bool keys_moved() { return false; }
+  // What the directory should have of our keys and may not; makes what is missing. Again until keys_uploaded().
+  virtual std::optional<wire::UploadKeys> keys_to_upload(WallMs) { return std::nullopt; }
+  virtual bool key_status_due(WallMs) { return false; }
+  // uploaded_up_to: the highest one-time prekey that was sent, 0 when nothing was.
+  virtual void keys_uploaded(const wire::KeyStatus&, std::uint32_t /*uploaded_up_to*/, WallMs) {}
+  // Users to whom something is to be encrypted and cannot be yet.
+  virtual std::vector<wire::KeysWanted> keys_to_fetch(std::size_t /*max*/, WallMs) { return {}; }
+  // Begins sessions. Returns the lowest seq that is pending again, 0 if none.
+  virtual std::uint64_t set_keys(const wire::UserKeys&, WallMs) { return 0; }
+
   // False: already here (exact, by sender device and seq).
   virtual bool take(const wire::Deliver& deliver, WallMs at) = 0;
 };

@@ -97,6 +97,21 @@ struct GroupState {
   GroupId id() const { return GroupId(address.user.value); }
 };
 
+// A person's identity key, as this device has seen it.
+struct PeerIdentity {
+  std::string key;
+  bool verified = false;  // the person has compared safety numbers
+  bool strict = false;    // a change blocks sending
+  bool held = false;      // it has: nothing is encrypted for them until they are trusted again
+};
+
+// Somebody's identity key is another one now.
+struct IdentityNote {
+  std::int64_t id = 0;  // growing
+  UserId user;
+  std::int64_t at_ms = 0;
+};
+
 // What became of our message at one member.
 struct GroupMark {
   UserId user;

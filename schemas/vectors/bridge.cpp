@@ -58,6 +58,10 @@ struct Words<wire::GroupRole> {
   static constexpr auto& of = kRoles;
 };
 template <>
+struct Words<content::SealedType> {
+  static constexpr std::string_view of[] = {"none", "prekeyMessage", "message", "senderKeyMessage"};
+};
+template <>
 struct Words<wire::InviteAction> {
   static constexpr auto& of = kInviteActions;
 };
@@ -432,6 +436,60 @@ void describe(V& v, wire::EditContacts& r) {
   v("add", r.add), v("remove", r.remove);
 }
 template <class V>
+void describe(V& v, wire::Prekey& p) {
+  v("id", p.id), v.bytes("key", p.key);
+}
+template <class V>
+void describe(V& v, wire::UploadKeys& r) {
+  v("version", r.version), v("registration", r.registration), v.bytes("identity", r.identity);
+  v("signedPrekeyId", r.signed_prekey_id), v.bytes("signedPrekey", r.signed_prekey);
+  v.bytes("signature", r.signature), v("prekeys", r.prekeys);
+}
+template <class V>
+void describe(V& v, wire::KeysWanted& w) {
+  v("user", w.user), v("known", w.known);
+}
+template <class V>
+void describe(V& v, wire::KeysOf& r) {
+  v("users", r.users);
+}
+template <class V>
+void describe(V&, wire::GetKeyStatus&) {}
+template <class V>
+void describe(V& v, wire::DeviceKeys& d) {
+  v("address", d.address), v("version", d.version), v("registration", d.registration);
+  v.bytes("identity", d.identity), v("signedPrekeyId", d.signed_prekey_id), v.bytes("signedPrekey", d.signed_prekey);
+  v.bytes("signature", d.signature), v("prekeyId", d.prekey_id), v.bytes("prekey", d.prekey);
+}
+template <class V>
+void describe(V& v, wire::UserKeys& u) {
+  v("user", u.user), v("devices", u.devices);
+}
+template <class V>
+void describe(V& v, wire::Keys& k) {
+  v("users", k.users);
+}
+template <class V>
+void describe(V& v, wire::KeyStatus& s) {
+  v("prekeys", s.prekeys), v("signedPrekeyId", s.signed_prekey_id);
+}
+template <class V>
+void describe(V& v, content::Sealed& s) {
+  v("version", s.version), v("type", s.type), v.bytes("body", s.body);
+}
+template <class V>
+void describe(V& v, content::SenderKey& k) {
+  v("group", k.group), v.bytes("key", k.key);
+}
+template <class V>
+void describe(V& v, content::Retry& r) {
+  v("seq", r.seq), v("group", r.group);
+}
+template <class V>
+void describe(V& v, content::Again& a) {
+  v("seq", a.seq), v.bytes("content", a.content);
+}
+template <class V>
 void describe(V& v, content::Text& t) {
   v("text", t.text);
 }
@@ -470,10 +528,11 @@ constexpr std::string_view kRequests[] = {
     "listBlocked",      "listDevices",       "revokeDevice",  "devicesOf",   "createGroup",
     "editGroup",        "addMembers",        "removeMembers", "setRole",     "leaveGroup",
     "deleteGroup",      "groupInfo",         "listGroups",    "groupInvite", "joinByInvite",
-    "listJoinRequests", "answerJoinRequest", "setPrivacy",    "getPrivacy",  "editContacts"};
+    "listJoinRequests", "answerJoinRequest", "setPrivacy",    "getPrivacy",  "editContacts",
+    "uploadKeys", "keysOf", "keyStatus"};
 constexpr std::string_view kResponses[] = {"error",        "codeSent",     "registered", "contacts", "done",
                                            "users",        "devices",      "group",      "groups",   "invite",
-                                           "joinRequests", "groupChanged", "privacy"};
+                                           "joinRequests", "groupChanged", "privacy", "keys", "keyStatus"};
 
 template <class Variant, std::size_t I = 0>
 Variant nth(std::size_t index) {
@@ -549,6 +608,14 @@ content::Content content_from_json(const Json& json) {
     content = content::Location{};
   } else if (type == "contact") {
     content = content::Contact{};
+  } else if (type == "sealed") {
+    content = content::Sealed{};
+  } else if (type == "senderKey") {
+    content = content::SenderKey{};
+  } else if (type == "retry") {
+    content = content::Retry{};
+  } else if (type == "again") {
+    content = content::Again{};
   } else if (type != "text") {
     content.emplace<content::Media>().kind = named<content::MediaKind>(type, kMedia);
   }

@@ -182,9 +182,27 @@ std::vector<Named> presence_frames() {
   };
 }
 
+std::vector<Named> key_frames() {
+  using namespace wire;
+  const auto key = [](std::uint8_t from) { return std::string(crypto::view(counting<32>(from))); };
+  const std::string signature(crypto::view(counting<64>(0x10)));
+  const DeviceKeys bob{bob_address(), 1, 4'711, key(1), 7, key(2), signature, 99, key(3)};
+  DeviceKeys last = bob, known;
+  last.prekey_id = 0, last.prekey.clear();
+  known.address = bob_address();
+  return {
+      {"upload keys", Request{30, UploadKeys{1, 4'711, key(1), 7, key(2), signature, {{1, key(3)}, {2, key(4)}}}}},
+      {"upload a signed prekey only", Request{31, UploadKeys{1, 16'380, key(1), 8, key(5), signature, {}}}},
+      {"keys of users", Request{32, KeysOf{{{kBob, {}}, {kAlice, {kAlicePhone}}}}}},
+      {"key status", Request{33, GetKeyStatus{}}},
+      {"keys", Response{32, Keys{{{kBob, {bob, last}}, {kAlice, {known}}, {UserId(3), {}}}}}},
+      {"status of keys", Response{33, KeyStatus{98, 7}}},
+  };
+}
+
 Json frames_json() {
   Json list = Json::array();
-  for (auto frames : {session_frames(), directory_frames(), group_frames(), presence_frames()})
+  for (auto frames : {session_frames(), directory_frames(), group_frames(), presence_frames(), key_frames()})
     for (const Named& n : frames) {
       Json entry = to_json(n.frame);
       entry["name"] = n.name;
@@ -220,6 +238,10 @@ Json content_json() {
       {"location on the edge of the map", Location{-90, 180, 0, ""}},
       {"contact", Contact{"Bob", {"+97150123456", "+4915112345678"}}},
       {"contact without a number", Contact{"Bob", {}}},
+      {"sealed", Sealed{1, SealedType::prekey_message, std::string(crypto::view(counting<32>(0x33)))}},
+      {"sender key", SenderKey{kChoir, std::string(crypto::view(counting<16>(0x33)))}},
+      {"retry", Retry{7, kChoir}},
+      {"again", Again{7, encode(Text{"hello"}).value()}},
   };
   Json list = Json::array();
   for (const auto& [name, value] : all) {

@@ -33,7 +33,7 @@ class Chat : public testing::Test {
     std::filesystem::create_directories(directory());
     lock = std::make_unique<SessionLock>(directory());
     EXPECT_TRUE(lock->try_take());
-    store = std::make_unique<SqliteStore>(directory());
+    store = std::make_unique<SqliteStore>(directory(), SqliteStore::Sealing::off);
     nudge = std::make_unique<Nudge>(directory());
     store->on_commit([this] { nudge->ring(); });
     Account account;

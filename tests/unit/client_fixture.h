@@ -73,7 +73,7 @@ class FullDisk final : public Store {
 
 class SessionTest : public testing::Test {
  protected:
-  SessionTest() : db(":memory:") {
+  SessionTest() : db(":memory:", SqliteStore::Sealing::off) {
     crypto::init_crypto();
     db.save_account(test_account());
     bob = db.add_contact("Bob", "+491512222222")->id;

@@ -330,7 +330,7 @@ class World {
   }
 
   Random random_;
-  SqliteStore db_{":memory:"};
+  SqliteStore db_{":memory:", SqliteStore::Sealing::off};
   FullDisk disk_{db_};
   Server server_;
   std::uint64_t seed_;

@@ -24,7 +24,7 @@ class Directory {
 
 TEST(ClientStore, TakesEachMessageExactlyOnceInWhateverOrder) {
   EXPECT_TRUE(rc::check([](const std::vector<std::uint8_t>& numbers, bool far) {
-    SqliteStore db(":memory:");
+    SqliteStore db(":memory:", SqliteStore::Sealing::off);
     std::set<std::uint64_t> taken;
     Transaction transaction(db, Store::Durability::durable);
     for (const std::uint8_t n : numbers) {
@@ -36,7 +36,7 @@ TEST(ClientStore, TakesEachMessageExactlyOnceInWhateverOrder) {
 }
 
 TEST(ClientStore, TheSameNumberOfAnotherDeviceIsAnotherMessage) {
-  SqliteStore db(":memory:");
+  SqliteStore db(":memory:", SqliteStore::Sealing::off);
   Transaction transaction(db, Store::Durability::durable);
   EXPECT_TRUE(db.take({kBob, kBobDevice, 1, 1, 2, "x"}, WallMs{3}));
   EXPECT_TRUE(db.take({kBob, kBobNewDevice, 1, 1, 2, "x"}, WallMs{3}));
@@ -56,7 +56,7 @@ TEST(ClientStore, AnotherProcessSeesWhatWasCommitted) {
 }
 
 TEST(ClientStore, WhatIsRolledBackNeverWas) {
-  SqliteStore db(":memory:");
+  SqliteStore db(":memory:", SqliteStore::Sealing::off);
   {
     const Transaction transaction(db, Store::Durability::durable);
     db.take({kBob, kBobDevice, 1, 1, 2, "x"}, WallMs{3});
@@ -67,7 +67,7 @@ TEST(ClientStore, WhatIsRolledBackNeverWas) {
 }
 
 TEST(ClientStore, AStrangerWhoTurnsOutToBeAContactKeepsTheHistory) {
-  SqliteStore db(":memory:");
+  SqliteStore db(":memory:", SqliteStore::Sealing::off);
   const Peer bob = db.add_contact("Bob", "+491512222222").value();
   {
     Transaction transaction(db, Store::Durability::durable);
@@ -81,7 +81,7 @@ TEST(ClientStore, AStrangerWhoTurnsOutToBeAContactKeepsTheHistory) {
 }
 
 TEST(ClientStore, AMessageIsDeliveredWhenOneOfSeveralDevicesHasIt) {
-  SqliteStore db(":memory:");
+  SqliteStore db(":memory:", SqliteStore::Sealing::off);
   const Peer bob = db.add_contact("Bob", "+491512222222").value();
   db.learn(bob.id, {bob.phone, kBob, {{kBob, kBobDevice, 7}, {kBob, kBobNewDevice, 8}}});
   const MessageRow row = db.enqueue(bob.id, text_bytes("x"), WallMs{1});

@@ -137,6 +137,10 @@ TEST(Content, TypesHaveTheNamesOfTheSchema) {
   }
   EXPECT_EQ(type_name(Location{}), "location");
   EXPECT_EQ(type_name(Contact{}), "contact");
+  EXPECT_EQ(type_name(Sealed{}), "sealed");
+  EXPECT_EQ(type_name(SenderKey{}), "senderKey");
+  EXPECT_EQ(type_name(Retry{}), "retry");
+  EXPECT_EQ(type_name(Again{}), "again");
 }
 
 }  // namespace

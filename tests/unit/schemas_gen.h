@@ -104,10 +104,49 @@ inline wire::Request group_request(std::uint32_t id) {
 }
 
 inline wire::Privacy privacy() { return {static_cast<wire::Audience>(pick(3)), static_cast<wire::Audience>(pick(3))}; }
+inline std::string key() {
+  std::string out(limits::kKeyBytes, '\0');
+  for (char& c : out) c = static_cast<char>(pick(256));
+  return out;
+}
+inline wire::Request key_request(std::uint32_t id) {
+  using namespace wire;
+  if (pick(3) == 0) return {id, GetKeyStatus{}};
+  if (any<bool>()) {
+    KeysOf keys;
+    keys.users.resize(*rc::gen::inRange<std::size_t>(0, 12));
+    for (auto& u : keys.users) u = {UserId(u64()), {DeviceId(u64()), DeviceId(u64())}};
+    return {id, keys};
+  }
+  UploadKeys upload{static_cast<std::uint8_t>(pick(256)), u32(), key(), u32(), key(), key() + key(), {}};
+  upload.prekeys.resize(*rc::gen::inRange<std::size_t>(0, 12));
+  for (auto& p : upload.prekeys) p = {u32(), key()};
+  return {id, upload};
+}
+inline wire::Response key_response(std::uint32_t id) {
+  using namespace wire;
+  if (any<bool>()) return {id, KeyStatus{u32(), u32()}};
+  Keys keys;
+  keys.users.resize(*rc::gen::inRange<std::size_t>(0, 5));
+  for (auto& u : keys.users) {
+    u.user = UserId(u64());
+    u.devices.resize(*rc::gen::inRange<std::size_t>(0, 4));
+    for (auto& d : u.devices) {
+      d.address = address();
+      if (any<bool>()) d = {address(), 1, u32(), key(), u32(), key(), key() + key(), u32(), any<bool>() ? key() : ""};
+    }
+  }
+  return {id, keys};
+}
+
 inline wire::Request request() {
   using namespace wire;
   const auto id = u32();
-  switch (pick(21)) {
+  switch (pick(24)) {
+    case 12:
+    case 13:
+    case 14:
+      return key_request(id);
     case 0:
       return {id, RequestCode{text()}};
     case 1:
@@ -145,7 +184,10 @@ inline wire::Response response() {
   using namespace wire;
   const auto id = u32();
   const auto some = [] { return *rc::gen::inRange<std::size_t>(0, 12); };
-  switch (pick(13)) {
+  switch (pick(15)) {
+    case 13:
+    case 14:
+      return key_response(id);
     case 0:
       return {id, Error{code(), u32(), text()}};
     case 1:
@@ -317,6 +359,10 @@ inline content::Content content(int kind) {
     return Location{*rc::gen::inRange(-90'000'000, 90'000'001) / 1e6,
                     *rc::gen::inRange(-180'000'000, 180'000'001) / 1e6,
                     static_cast<float>(*rc::gen::inRange(0, 10'000)), text()};
+  if (kind == 7) return Sealed{static_cast<std::uint8_t>(pick(256)), static_cast<SealedType>(pick(4)), bytes(400)};
+  if (kind == 8) return SenderKey{GroupId(u64()), bytes(400)};
+  if (kind == 9) return Retry{u64(), GroupId(u64())};
+  if (kind == 10) return Again{u64(), bytes(400)};
   Contact contact{text(), {}};
   contact.phones.resize(*rc::gen::inRange<std::size_t>(0, 10));
   for (auto& phone : contact.phones) phone = text(20);

@@ -11,6 +11,7 @@ from pathlib import Path
 ROOT = Path(sys.argv[1])
 PAGE = (ROOT / "docs/protocol.md").read_text()
 ENUMS = {
+    "SealedType": ["none", "prekeyMessage", "message", "senderKeyMessage"],
     "SendKind": ["message", "read", "group", "groupRead"],
     "ReceiptKind": ["delivered", "read", "failed"],
     "GroupRole": ["none", "member", "admin", "owner"],

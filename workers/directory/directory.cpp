@@ -51,6 +51,7 @@ Directory::Directory(storage::Pool& pool, const DirectoryConfig& config, const D
       blocks_(pool),
       codes_(pool),
       groups_(make_groups(pool, config)),
+      keys_(pool),
       lookups_(pool),
       presence_(pool),
       throttles_(pool) {}
@@ -99,6 +100,9 @@ Directory::Body Directory::dispatch(const control::DirectoryCall& call) {
                         [&](const wire::SetPrivacy& r) { return set_privacy(call, r); },
                         [&](const wire::GetPrivacy&) { return get_privacy(call); },
                         [&](const wire::EditContacts& r) { return edit_contacts(call, r); },
+                        [&](const wire::UploadKeys& r) { return upload_keys(call, r); },
+                        [&](const wire::KeysOf& r) { return keys_of(call, r); },
+                        [&](const wire::GetKeyStatus&) { return key_status(call); },
                     },
                     call.request.body);
 }

@@ -1,6 +1,6 @@
-// Answers the directory's requests: accounts, codes, contacts, blocks, devices, groups. Postgres holds the truth; it
-// is handed everything else. Owned by DirectoryService (or a test); answer() runs on any thread and ends in
-// bounded time.
+// Answers the directory's requests: accounts, codes, contacts, blocks, devices, keys, groups. Postgres holds the truth;
+// it is handed everything else. Owned by DirectoryService (or a test); answer() runs on any thread and ends in bounded
+// time.
 #pragma once
 
 #include <functional>
@@ -13,6 +13,7 @@
 #include "storage/blocks.h"
 #include "storage/codes.h"
 #include "storage/groups.h"
+#include "storage/keys.h"
 #include "storage/lookups.h"
 #include "storage/presence.h"
 #include "storage/projections.h"
@@ -25,6 +26,10 @@ namespace barid::directory {
 inline constexpr std::uint32_t kUnavailableRetryMs = 2'000;
 // Codes tried for one number, whatever code and address: what a guesser gets in all (of a million codes).
 inline constexpr RateConfig kTriesPerNumber{30.0 / 86'400, 30};
+// Calls for keys by one device, and one-time prekeys of one user for another: enough for a full group and for devices
+// that come and go, too few to use up anybody's.
+inline constexpr RateConfig kKeyCallsPerDevice{0.5, 512};
+inline constexpr RateConfig kPrekeysPerPair{1.0 / 3'600, 10};
 inline constexpr int kCodeDigits = 6;
 // Groups that learn of a new device before its registration is answered; the publisher tells the others soon after.
 inline constexpr std::size_t kDeviceChangesInline = 16;
@@ -75,6 +80,11 @@ class Directory {
   Body get_privacy(const control::DirectoryCall& call);
   Body edit_contacts(const control::DirectoryCall& call, const wire::EditContacts& request);
 
+  // keys.cpp
+  Body upload_keys(const control::DirectoryCall& call, const wire::UploadKeys& request);
+  Body keys_of(const control::DirectoryCall& call, const wire::KeysOf& request);
+  Body key_status(const control::DirectoryCall& call);
+
   // groups.cpp
   Body create_group(const control::DirectoryCall& call, const wire::CreateGroup& request);
   Body edit_group(const control::DirectoryCall& call, const wire::EditGroup& request);
@@ -106,6 +116,7 @@ class Directory {
   storage::Blocks blocks_;
   storage::Codes codes_;
   storage::Groups groups_;
+  storage::Keys keys_;
   storage::Lookups lookups_;
   storage::Presence presence_;
   storage::Throttles throttles_;

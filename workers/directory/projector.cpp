@@ -12,6 +12,7 @@
 #include "storage/accounts.h"
 #include "storage/blocks.h"
 #include "storage/codes.h"
+#include "storage/keys.h"
 #include "storage/lookups.h"
 #include "storage/pool.h"
 #include "storage/throttles.h"
@@ -36,6 +37,7 @@ struct Projector::Impl {
         accounts(pool),
         blocks(pool),
         codes(pool),
+        keys(pool),
         lookups(pool),
         throttles(pool),
         projections(pool),
@@ -118,6 +120,7 @@ struct Projector::Impl {
     codes.forget_before(WallMs{now.value - storage::CodePolicy{}.quiet.count()});
     throttles.forget_before(WallMs{now.value - kThrottleMemoryMs});
     lookups.forget_before(now);
+    keys.forget_revoked();
   }
 
   bool is_stopping() {
@@ -162,6 +165,7 @@ struct Projector::Impl {
   Accounts accounts;
   storage::Blocks blocks;
   storage::Codes codes;
+  storage::Keys keys;
   storage::Lookups lookups;
   storage::Throttles throttles;
   storage::Projections projections;
