@@ -166,6 +166,7 @@ class SqliteStore final : public Store {
   void opened(const wire::Deliver& deliver, const std::string& plain, WallMs at);
   void insert_incoming(const wire::Deliver& deliver, std::string_view content, int held, WallMs at);
   void ask_again(const wire::Deliver& deliver, bool session_at_fault, WallMs at);
+  void ask_for_held(e2ee::Device from);
   void revive(std::int64_t message, std::string_view content);
   void on_sender_key(e2ee::Device from, const content::SenderKey& key);
   void on_retry(e2ee::Device from, const content::Retry& retry);

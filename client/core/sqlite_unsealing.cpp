@@ -73,6 +73,27 @@ void SqliteStore::ask_again(const wire::Deliver& d, bool session_at_fault, WallM
   add_control({d.from_user, d.from_device}, content::Retry{d.seq, d.group});
 }
 
+// What we asked for once may not have been understood.
+void SqliteStore::ask_for_held(e2ee::Device from) {
+  struct Held {
+    std::uint64_t seq;
+    GroupId group;
+  };
+  std::vector<Held> held;
+  {
+    auto q = db_.query(
+        "SELECT m.seq, coalesce(p.group_id, 0) FROM messages m INDEXED BY messages_held JOIN peers p ON p.id = m.peer "
+        "WHERE m.from_device = ? AND m.held BETWEEN 1 AND ? ORDER BY m.seq LIMIT 16",
+        from.device.value, kAskedMax);
+    while (q.step()) held.push_back({q.id(0), GroupId(q.id(1))});
+  }
+  for (const Held& h : held) {
+    db_.run("UPDATE messages SET held = held + 1 WHERE from_device = ? AND seq = ? AND incoming = 1 AND held > 0",
+            from.device.value, h.seq);
+    add_control(from, content::Retry{h.seq, h.group});
+  }
+}
+
 void SqliteStore::on_sender_key(e2ee::Device from, const content::SenderKey& key) {
   if (!sealer_->take_distribution(key.group, from, key.key)) return;
   struct Held {
@@ -128,6 +149,7 @@ void SqliteStore::on_retry(e2ee::Device from, const content::Retry& retry) {
   if (origin == kNothingSaid) return;  // where asking ends
   if (message == 0) {                  // people see nothing of that one, but it may have said something again
     add_control(from, content::Again{seq, {}}, kNothingSaid);
+    if (theirs && origin == 0) ask_for_held(from);  // it may have asked for something
     if (!theirs || origin == 0) return;
     seq = origin;
     look();
