@@ -33,6 +33,8 @@ class Owned final : public Port {
 
   void on_tick(TimePoint now) { core_.on_tick(now); }
   void end_turn(TimePoint now, WallMs wall);
+  void look_at_lag();  // asks the broker what waits for us in the stream
+  std::uint64_t lag_batches() const { return waiting_batches_ + core_.hands(); }
 
  private:
   // Port
@@ -52,7 +54,8 @@ class Owned final : public Port {
   Core core_;
   std::string deliver_subject_;
   broker::NatsLink::Subscription subscription_ = 0;
-  std::uint64_t next_delivery_ = 1;                             // consumer sequence that must come next
+  std::uint64_t waiting_batches_ = 0;  // in the stream, not given to us yet, when the broker was last asked
+  std::uint64_t next_delivery_ = 1;    // consumer sequence that must come next
   std::unordered_map<StreamSeq, std::string> ack_subjects_;     // of batches in hand
   std::vector<std::unique_ptr<broker::Lane>> lanes_;            // by partition of users
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // replies that come after our end are dropped
