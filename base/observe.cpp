@@ -20,6 +20,9 @@ struct ObserveHttp {
     prometheus::TextSerializer().Serialize(text, static_cast<Observe*>(self)->registry_.Collect());
     return reply(connection, 200, "text/plain; version=0.0.4", text.str());
   }
+  static int page(mg_connection* connection, void* text) {
+    return reply(connection, 200, "application/json", (*static_cast<std::function<std::string()>*>(text))());
+  }
   static int healthz(mg_connection* connection, void*) { return reply(connection, 200, "text/plain", "ok\n"); }
   static int readyz(mg_connection* connection, void* self) {
     const std::string missing = static_cast<Observe*>(self)->ready_();
@@ -44,6 +47,11 @@ Observe::Observe(std::string process_name, std::uint16_t port, Ready ready)
 
 Observe::~Observe() {
   if (http_ != nullptr) mg_stop(http_);
+}
+
+void Observe::page(const std::string& path, std::function<std::string()> text) {
+  pages_.push_back(std::move(text));
+  if (http_ != nullptr) mg_set_request_handler(http_, (path + "$").c_str(), &ObserveHttp::page, &pages_.back());
 }
 
 prometheus::Counter& Observe::counter(const std::string& name, const std::string& help,

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <memory>
 #include <string>
 
@@ -32,10 +33,14 @@ class Observe {
                                    const prometheus::Histogram::BucketBoundaries& bounds,
                                    const prometheus::Labels& labels = {});
 
+  // One more page, as JSON; `text` is called on the server's threads, until the Observe dies.
+  void page(const std::string& path, std::function<std::string()> text);
+
  private:
   std::string process_name_;
   prometheus::Registry registry_;
   Ready ready_;
+  std::list<std::function<std::string()>> pages_;
   mg_context* http_ = nullptr;
   friend struct ObserveHttp;
 };

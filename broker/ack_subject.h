@@ -10,6 +10,7 @@ namespace barid::broker {
 
 struct AckMeta {
   std::uint64_t delivered = 0, stream_seq = 0, consumer_seq = 0;
+  std::uint64_t stored_ns = 0;  // when the message became durable: nanoseconds since 1970, the broker's clock
 };
 
 inline std::uint64_t number(std::string_view text) {
@@ -30,7 +31,7 @@ inline AckMeta read_ack_subject(std::string_view subject) {
     subject.remove_prefix(dot + 1);
   }
   const std::size_t shift = count > 9 ? 2 : 0;
-  return {number(tokens[4 + shift]), number(tokens[5 + shift]), number(tokens[6 + shift])};
+  return {number(tokens[4 + shift]), number(tokens[5 + shift]), number(tokens[6 + shift]), number(tokens[7 + shift])};
 }
 
 }  // namespace barid::broker

@@ -2,8 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/crypto.h"
 #include "base/log.h"
@@ -15,7 +18,6 @@ namespace {
 using nlohmann::json;
 using namespace std::chrono_literals;
 
-constexpr int kStreamNotFound = 10059;
 constexpr std::chrono::seconds kWorkerTtl = 10s;
 constexpr const char* kFanoutWorker = "/fanout";
 constexpr std::chrono::hours kDeadLettersKept = 24h * 7;
@@ -82,6 +84,72 @@ void put_if_absent(Control& control, const char* key, const std::string& value) 
   if (!control.get(kMetaBucket, key)) control.put_if(kMetaBucket, key, value, 0);
 }
 
+// Every stream that there is, with its configuration.
+std::map<std::string, json> present_streams(Control& control) {
+  std::map<std::string, json> streams;
+  for (std::size_t total = 1; streams.size() < total;) {
+    const json page = json::parse(control.js_api("STREAM.LIST", json{{"offset", streams.size()}}.dump()));
+    if (page.contains("error"))
+      throw Error("the broker lists no streams: " + page["error"].value("description", "unknown error"));
+    if (!page.contains("streams") || page["streams"].empty()) break;
+    total = page.at("total");
+    for (const json& one : page["streams"]) streams[one["config"]["name"]] = one["config"];
+  }
+  return streams;
+}
+
+std::optional<std::string> meta(Control& control, const std::map<std::string, json>& present, const char* key) {
+  if (!present.contains(std::string("KV_") + kMetaBucket)) return std::nullopt;
+  const auto entry = control.get(kMetaBucket, key);
+  return entry ? std::optional(entry->value) : std::nullopt;
+}
+
+// nullopt: not fixed yet. A topology of before the number was recorded has as many as it has streams.
+std::optional<std::string> shards_there(Control& control, const std::map<std::string, json>& present, bool applied) {
+  if (auto recorded = meta(control, present, kMetaInboxShards)) return recorded;
+  const auto streams =
+      std::count_if(present.begin(), present.end(), [](const auto& s) { return s.first.starts_with("INBOX_"); });
+  return applied && streams != 0 ? std::optional(std::to_string(streams)) : std::nullopt;
+}
+
+// What the broker leaves out of a configuration is as if it were false, 0 or empty.
+bool same(const json& want, const json& have, const std::string& key) {
+  if (have.contains(key)) return have[key] == want[key];
+  return want[key] == json(false) || want[key] == json(0);
+}
+
+// Limits of streams: smaller (and a limit where there was none: -1, for an age 0) loses what is beyond it.
+bool smaller(std::int64_t want, std::int64_t have) { return want > 0 && (have <= 0 || want < have); }
+
+void compare_stream(const json& want, const json& have, std::vector<TopologyChange>& plan) {
+  using Kind = TopologyChange::Kind;
+  const std::string name = want["name"];
+  for (const auto& [key, value] : want.items()) {
+    if (same(want, have, key)) continue;
+    const std::string what =
+        fmt::format("{}: {} there, {} declared", key, have.contains(key) ? have[key].dump() : "none", value.dump());
+    const bool numbers = value.is_number() && have.contains(key) && have[key].is_number();
+    if (key == "retention" || key == "storage")
+      plan.push_back({Kind::refused, name, what + ": it is not Barid's, or of an unknown version"});
+    else if (key == "subjects")
+      plan.push_back({Kind::loses, name, what});
+    else if (numbers && key == "num_replicas")
+      plan.push_back({value.get<int>() < have[key].get<int>() ? Kind::loses : Kind::update, name, what});
+    else if (numbers && key.starts_with("max_"))
+      plan.push_back(
+          {smaller(value.get<std::int64_t>(), have[key].get<std::int64_t>()) ? Kind::loses : Kind::update, name, what});
+    else
+      plan.push_back({Kind::update, name, what});
+  }
+}
+
+void manage(Control& control, const std::string& subject, const std::string& body, const std::string& stream,
+            const char* verb) {
+  const json reply = json::parse(control.js_api(subject, body));
+  if (reply.contains("error"))
+    throw Error("stream " + stream + " can't be " + verb + ": " + reply["error"].value("description", "unknown error"));
+}
+
 }  // namespace
 
 std::string ingress_subject(Partition p) { return fmt::format("ingress.{}", p.value); }
@@ -128,29 +196,80 @@ Partition partition_of_owner_key(std::string_view key) {
   return Partition(value);
 }
 
-std::vector<std::string> apply_topology(Control& control, const NatsConfig& nats, const MessagesConfig& messages) {
-  std::vector<std::string> created;
+std::string declared_topology(const NatsConfig& nats, const MessagesConfig& messages) {
+  const nlohmann::ordered_json all{{"format", kTopologyFormat},
+                                   {"partitions", nats.partitions},
+                                   {"inbox_shards", nats.inbox_shards},
+                                   {"replicas", nats.replicas},
+                                   {"streams", declared_streams(nats, messages)}};
+  return all.dump(2);
+}
+
+std::vector<TopologyChange> plan_topology(Control& control, const NatsConfig& nats, const MessagesConfig& messages) {
+  using Kind = TopologyChange::Kind;
+  std::vector<TopologyChange> plan;
+  const std::map<std::string, json> present = present_streams(control);
+  const auto fixed = [&](const char* setting, const std::optional<std::string>& there, const std::string& wanted,
+                         const char* why) {
+    if (there && *there != wanted)
+      plan.push_back({Kind::refused, setting, fmt::format("{} there, {} declared: {}", *there, wanted, why)});
+  };
+  const auto partitions = meta(control, present, kMetaPartitions);
+  fixed("partitions", partitions, std::to_string(nats.partitions),
+        "a user's messages would be looked for in another partition, and their order would be lost");
+  fixed("inbox_shards", shards_there(control, present, partitions.has_value()), std::to_string(nats.inbox_shards),
+        "waiting messages would be looked for in another stream");
+  std::set<std::string> declared;
   for (const json& want : declared_streams(nats, messages)) {
     const std::string name = want["name"];
-    const json have = json::parse(control.js_api("STREAM.INFO." + name, ""));
-    if (have.contains("error")) {
-      if (have["error"].value("err_code", 0) != kStreamNotFound)
-        throw Error("stream " + name + ": " + have["error"].value("description", "unknown error"));
-      const json made = json::parse(control.js_api("STREAM.CREATE." + name, want.dump()));
-      if (made.contains("error"))
-        throw Error("stream " + name + " can't be created: " + made["error"].value("description", "unknown error"));
-      created.push_back(name);
-    } else if (have["config"]["retention"] != want["retention"] || have["config"]["storage"] != want["storage"]) {
-      throw Error("stream " + name +
-                  " exists with another retention or storage: it is not Barid's, or of an unknown version");
+    declared.insert(name);
+    const auto have = present.find(name);
+    if (have == present.end())
+      plan.push_back({Kind::create, name, ""});
+    else
+      compare_stream(want, have->second, plan);
+  }
+  for (const auto& [name, config] : present)
+    if (!declared.contains(name) && !name.starts_with("INBOX_")) plan.push_back({Kind::unknown, name, ""});
+  return plan;
+}
+
+std::vector<std::string> carry_out(Control& control, const NatsConfig& nats, const MessagesConfig& messages,
+                                   const std::vector<TopologyChange>& plan, Losses losses) {
+  using Kind = TopologyChange::Kind;
+  for (const TopologyChange& change : plan)
+    if (change.kind == Kind::refused) throw Error(change.name + " can't change: " + change.what);
+  std::map<std::string, json> wanted;
+  for (const json& want : declared_streams(nats, messages)) wanted[want["name"]] = want;
+  // A change that loses nothing is not held up by another of the same stream that does: only its keys are set.
+  std::map<std::string, json> updates;
+  std::vector<std::string> done;
+  for (const TopologyChange& change : plan) {
+    if (change.kind == Kind::create) {
+      manage(control, "STREAM.CREATE." + change.name, wanted.at(change.name).dump(), change.name, "created");
+      done.push_back("created " + change.name);
+    } else if (change.kind == Kind::update || (change.kind == Kind::loses && losses == Losses::accept)) {
+      const std::string key = change.what.substr(0, change.what.find(':'));
+      updates[change.name][key] = wanted.at(change.name).at(key);
     }
   }
-  const std::string partitions = std::to_string(nats.partitions);
-  put_if_absent(control, kMetaPartitions, partitions);
-  if (control.get(kMetaBucket, kMetaPartitions)->value != partitions)
-    throw Error("the broker was set up with " + control.get(kMetaBucket, kMetaPartitions)->value +
-                " partitions, the configuration says " + partitions + ": they can't differ");
+  for (const auto& [name, keys] : updates) {
+    json config = json::parse(control.js_api("STREAM.INFO." + name, "")).at("config");
+    config.update(keys);
+    manage(control, "STREAM.UPDATE." + name, config.dump(), name, "changed");
+    done.push_back("changed " + name);
+  }
+  put_if_absent(control, kMetaInboxShards, std::to_string(nats.inbox_shards));
+  put_if_absent(control, kMetaPartitions, std::to_string(nats.partitions));
   put_if_absent(control, kMetaIncarnation, hex_id(crypto::random_u64()));
+  return done;
+}
+
+std::vector<std::string> apply_topology(Control& control, const NatsConfig& nats, const MessagesConfig& messages) {
+  std::vector<std::string> created;
+  for (const std::string& done :
+       carry_out(control, nats, messages, plan_topology(control, nats, messages), Losses::leave))
+    if (done.starts_with("created ")) created.push_back(done.substr(8));
   return created;
 }
 

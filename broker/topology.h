@@ -33,6 +33,7 @@ inline constexpr const char* kRevokedBucket = "barid-revoked";
 inline constexpr const char* kBlocksBucket = "barid-blocks";
 inline constexpr const char* kMetaBucket = "barid-meta";
 inline constexpr const char* kMetaPartitions = "partitions";
+inline constexpr const char* kMetaInboxShards = "inbox-shards";
 inline constexpr const char* kMetaIncarnation = "incarnation";     // hex, random at first apply
 inline constexpr const char* kMetaDirectoryKey = "directory-key";  // hex, Ed25519 public key
 inline constexpr const char* kMetaAddressKey = "address-key";      // hex, SipHash key
@@ -50,8 +51,29 @@ std::string worker_key(std::string_view worker, Stage stage);  // worker-1, work
 // nullopt: the key is of a worker of another stage.
 std::optional<std::string> worker_of_key(std::string_view key, Stage stage);
 
-// Creates what is missing and leaves the rest; throws if what exists contradicts the configuration (other
-// partition count, other retention). Idempotent; prints nothing. Returns the names created.
+// One difference between what is declared and what is there.
+struct TopologyChange {
+  enum class Kind : char { create, update, loses, refused, unknown };
+  Kind kind;
+  std::string name;  // a stream's, or a setting's
+  std::string what;  // what changes; for refused: why it can't
+};
+// Every difference, in the order of the declaration. update loses nothing; loses may lose messages or copies; refused
+// can't be done to a topology that exists; unknown is there and not declared, and is left alone. Reads only.
+std::vector<TopologyChange> plan_topology(Control& control, const NatsConfig& nats, const MessagesConfig& messages);
+
+enum class Losses : bool { leave, accept };
+
+// Makes the broker what the plan says, and records what can't change later. Throws on what is refused, before it does
+// anything. Idempotent; prints nothing. Returns what it did: "created INGRESS_0".
+std::vector<std::string> carry_out(Control& control, const NatsConfig& nats, const MessagesConfig& messages,
+                                   const std::vector<TopologyChange>& plan, Losses losses);
+
+// The declaration as text: JSON with a format number, for a version control system.
+inline constexpr int kTopologyFormat = 1;
+std::string declared_topology(const NatsConfig& nats, const MessagesConfig& messages);
+
+// Plan and carry_out; what would lose something is left as it is. Returns the names created.
 std::vector<std::string> apply_topology(Control& control, const NatsConfig& nats, const MessagesConfig& messages);
 
 }  // namespace barid::broker

@@ -111,6 +111,7 @@ class Reactor final : SocketHandler {
   void enqueue(Connection& c);
   void on_durable(std::size_t lane, std::size_t count);
   void on_refused(std::size_t lane, std::size_t count);
+  void measure_settled(LaneState& lane, std::size_t count, bool durable);
   void note_accepted(Connection& c, std::uint64_t seq);
   void flush_accepted();
   void call_directory(Connection& c);
@@ -148,6 +149,8 @@ class Reactor final : SocketHandler {
     std::unique_ptr<broker::Lane> lane;
     std::deque<InLane> senders;  // of the envelopes in the lane, in its order
     std::uint64_t next_tag = 0;
+    std::uint64_t settled = 0;                                   // envelopes that have left `senders`
+    std::deque<std::pair<std::uint64_t, TimePoint>> measured{};  // tag and time of those that are measured
   };
   struct AcceptedSet {
     ConnId conn;

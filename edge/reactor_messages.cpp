@@ -89,6 +89,7 @@ void Reactor::enqueue(Connection& c) {
     refuse_send(online, seq, Code::unavailable, Rules::kLaneFullRetryMs, "too much waits for the broker", effects_);
     return;
   }
+  if (tally_.read_to_durable().due()) lane.measured.emplace_back(lane.next_tag, turn_);
   ++lane.next_tag;
   lane.senders.push_back({c.id, seq});
   note_enqueued(online);
@@ -97,11 +98,21 @@ void Reactor::enqueue(Connection& c) {
                   effects_.partition.value);
 }
 
+// The first `count` of the lane leave it.
+void Reactor::measure_settled(LaneState& lane, std::size_t count, bool durable) {
+  lane.settled += count;
+  while (!lane.measured.empty() && lane.measured.front().first < lane.settled) {
+    if (durable) tally_.read_to_durable().add(turn_ - lane.measured.front().second);
+    lane.measured.pop_front();
+  }
+}
+
 void Reactor::on_durable(std::size_t lane, std::size_t count) {
   begin_turn();
   auto& senders = lanes_[lane].senders;
   BARID_ASSERT(count <= senders.size());
   tally_.batch(count);
+  measure_settled(lanes_[lane], count, true);
   for (std::size_t i = 0; i < count; ++i) {
     const InLane sent = senders[i];
     Connection* c = find(sent.conn);
@@ -118,6 +129,7 @@ void Reactor::on_refused(std::size_t lane, std::size_t count) {
   begin_turn();
   auto& senders = lanes_[lane].senders;
   BARID_ASSERT(count <= senders.size());
+  measure_settled(lanes_[lane], count, false);
   for (std::size_t i = 0; i < count; ++i) {
     const InLane sent = senders[i];
     Connection* c = find(sent.conn);

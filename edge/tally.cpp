@@ -50,6 +50,9 @@ EdgeMetrics::EdgeMetrics(Observe& observe) {
   connections = &observe.gauge("barid_edge_connections", "Connections open now");
   batch_envelopes = &observe.histogram("barid_edge_batch_envelopes", "Envelopes in a durable batch",
                                        {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000});
+  read_to_durable =
+      &observe.histogram("barid_stage_seconds", "Time of a stage of a message's way, sampled",
+                         {StageTimes::kBounds.begin(), StageTimes::kBounds.end()}, {{"stage", "read_to_durable"}});
 }
 
 void Tally::batch(std::size_t envelopes) {
@@ -66,6 +69,7 @@ void Tally::publish() {
   carry(now_, metrics_.counters);
   carry(refused_, metrics_.refused);
   carry(closed_, metrics_.closed);
+  read_to_durable_.carry_over(*metrics_.read_to_durable);
 }
 
 }  // namespace barid::edge

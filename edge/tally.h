@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "base/observe.h"
+#include "base/stage_times.h"
 #include "schemas/wire.h"
 
 namespace barid::edge {
@@ -46,7 +47,7 @@ class EdgeMetrics {
   std::array<prometheus::Counter*, static_cast<std::size_t>(Count::kCount)> counters{};
   std::array<prometheus::Counter*, kCodes> refused{}, closed{};
   prometheus::Gauge* connections = nullptr;
-  prometheus::Histogram* batch_envelopes = nullptr;
+  prometheus::Histogram *batch_envelopes = nullptr, *read_to_durable = nullptr;
 };
 
 class Tally {
@@ -56,12 +57,14 @@ class Tally {
   void refused(wire::Code code) { ++refused_[static_cast<std::size_t>(code)]; }
   void closed(wire::Code code) { ++closed_[static_cast<std::size_t>(code)]; }
   void batch(std::size_t envelopes);
+  StageTimes& read_to_durable() { return read_to_durable_; }
   void publish();  // a few times a second
 
  private:
   EdgeMetrics& metrics_;
   std::array<std::uint64_t, static_cast<std::size_t>(Count::kCount)> now_{};
   std::array<std::uint64_t, kCodes> refused_{}, closed_{};
+  StageTimes read_to_durable_;
 };
 
 }  // namespace barid::edge

@@ -10,8 +10,28 @@ namespace barid::ctl {
 
 int init_secrets(const std::string& dir);
 int migrate(const Config& config);
-int apply_topology(const Config& config);
-int show_topology(const Config& config);
+
+// The broker's streams and buckets: what is there, how it differs from the configuration (1 when it does), and to make
+// it the same. The plan is printed before anything is done.
+enum class Shape : char { table, json, dot };
+struct ApplyOptions {
+  bool dry_run = false;
+  bool force = false;         // also what can lose messages or copies
+  bool leave_losses = false;  // not that, and say so, and do the rest
+};
+int show_topology(const Config& config, Shape shape);
+int diff_topology(const Config& config, Shape shape);
+int export_topology(const Config& config);
+int apply_topology(const Config& config, const ApplyOptions& options);
+
+// A picture of what goes on now: rates, times of stages, partitions, and the broker. `once`: one picture on standard
+// output; else again and again until a signal.
+struct TopOptions {
+  std::uint16_t edge_port = 0, worker_port = 0, nats_monitor_port = 0;
+  int seconds = 2;
+  bool once = false;
+};
+int top(const Config& config, const TopOptions& options);
 
 // Is each part there and able to work? One line a part; 1 if any is not.
 int health(const Config& config);
@@ -19,6 +39,7 @@ int health(const Config& config);
 // What the supervisor of an instance runs and whether a message could be delivered. 0 ready, 1 not ready, 3
 // not running.
 int status(const std::string& data_dir, const std::string& run_dir, bool json);
+std::uint16_t port_in(const std::string& data_dir, const char* name);  // ports.env's; 0: it has none
 
 // The parts that health and status look at: empty when it works, else why not.
 std::string why_not_nats(const Config& config);

@@ -14,19 +14,35 @@ int main(int argc, char** argv) {
   app.add_option("--config", config_path, "the instance's configuration; needed by most commands")
       ->envname("BARID_CONFIG");
 
-  std::string secrets_dir;
+  std::string secrets_dir, data_dir, run_dir;
   auto* init_secrets = app.add_subcommand("init-secrets", "make the secret keys that are missing (mode 0600)");
   init_secrets->add_option("DIR", secrets_dir)->required();
   auto* check_config = app.add_subcommand("check-config", "say whether the configuration can be used");
   auto* migrate = app.add_subcommand("migrate", "bring the Postgres schema up to date");
   auto* topology = app.add_subcommand("topology", "the broker's streams and buckets");
   topology->require_subcommand(1);
-  auto* apply = topology->add_subcommand("apply", "create what is missing");
+  bool json = false, dot = false;
+  barid::ctl::ApplyOptions how;
+  auto* apply = topology->add_subcommand("apply", "print the plan, then make the broker as the configuration says");
+  apply->add_flag("--dry-run", how.dry_run, "print the plan and do nothing");
+  apply->add_flag("--force", how.force, "also what can lose messages or copies of them");
+  apply->add_flag("--leave-losses", how.leave_losses, "leave what can lose something, and do the rest");
   auto* show = topology->add_subcommand("show", "list what there is, and who owns which partition");
+  show->add_flag("--json", json, "one JSON object");
+  show->add_flag("--dot", dot, "a picture for Graphviz");
+  auto* diff = topology->add_subcommand("diff", "how what is there differs from the configuration; exit 1 if it does");
+  diff->add_flag("--json", json, "one JSON object");
+  auto* export_ = topology->add_subcommand("export", "what the configuration declares, as JSON");
+  barid::ctl::TopOptions watching;
+  auto* top = app.add_subcommand("top", "rates, times, partitions and the broker, live");
+  top->add_option("--data", data_dir, "the instance's folder: its configuration and ports");
+  top->add_flag("--once", watching.once, "one picture, then exit");
+  top->add_option("--seconds", watching.seconds, "between two pictures")->check(CLI::Range(1, 60));
+  top->add_option("--edge-port", watching.edge_port, "where the edge shows its metrics");
+  top->add_option("--worker-port", watching.worker_port, "where the worker does");
+  top->add_option("--nats-monitor-port", watching.nats_monitor_port, "of nats-server; 0: leave it out");
   auto* health = app.add_subcommand("health", "ask every part whether it can work; exit 1 if one can't");
   auto* status = app.add_subcommand("status", "what an instance's supervisor runs (ops/status)");
-  std::string data_dir, run_dir;
-  bool json = false;
   status->add_option("--data", data_dir, "the instance's folder")->required();
   status->add_option("--run-dir", run_dir, "where its control socket is (default: run in that folder)");
   status->add_flag("--json", json, "one JSON object");
@@ -39,13 +55,27 @@ int main(int argc, char** argv) {
     barid::crypto::init_crypto();
     if (*init_secrets) return barid::ctl::init_secrets(secrets_dir);
     if (*status) return barid::ctl::status(data_dir, run_dir.empty() ? data_dir + "/run" : run_dir, json);
+    if (*top && !data_dir.empty()) {
+      if (config_path.empty()) config_path = data_dir + "/barid.toml";
+      const auto fill = [&](std::uint16_t& port, const char* name) {
+        if (port == 0) port = barid::ctl::port_in(data_dir, name);
+      };
+      fill(watching.edge_port, "edge_observe");
+      fill(watching.worker_port, "worker_observe");
+      fill(watching.nats_monitor_port, "nats_monitor");
+    }
     if (config_path.empty())
       throw std::runtime_error("which instance? name its barid.toml with --config or BARID_CONFIG");
     const barid::Config config = barid::load_config(config_path);
     if (*check_config) return std::cout << config_path << " can be used\n", 0;
     if (*migrate) return barid::ctl::migrate(config);
-    if (*apply) return barid::ctl::apply_topology(config);
-    if (*show) return barid::ctl::show_topology(config);
+    using barid::ctl::Shape;
+    const Shape shape = json ? Shape::json : dot ? Shape::dot : Shape::table;
+    if (*apply) return barid::ctl::apply_topology(config, how);
+    if (*show) return barid::ctl::show_topology(config, shape);
+    if (*diff) return barid::ctl::diff_topology(config, shape);
+    if (*export_) return barid::ctl::export_topology(config);
+    if (*top) return barid::ctl::top(config, watching);
     if (*health) return barid::ctl::health(config);
   } catch (const std::exception& error) {
     const std::string text = error.what();  // libpq's messages end with a line break

@@ -70,6 +70,10 @@ void print_text(const ordered_json& status, const std::string& data_dir) {
 
 }  // namespace
 
+std::uint16_t port_in(const std::string& data_dir, const char* name) {
+  return read_ports(data_dir).value(name, std::uint16_t{0});
+}
+
 int status(const std::string& data_dir, const std::string& run_dir, bool as_json) {
   ordered_json out = {{"ready", false}, {"running", false}, {"why", "not running"}, {"data", data_dir}};
   out["processes"] = ordered_json::array();

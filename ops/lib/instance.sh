@@ -270,7 +270,7 @@ write_processes() { # stores-only: true or false
     # Fewer collections, and half of the cores: with more, its scheduler spends as much on waking threads as on messages.
     say "env = [\"GOGC=400\", \"GOMAXPROCS=$((($(nproc) + 1) / 2))\"]"
     process_entry migrate 2 true "" TERM KILL 10000 "" "$bin_dir/baridctl" --config "$config" migrate
-    process_entry topology 2 true "" TERM KILL 10000 "" "$bin_dir/baridctl" --config "$config" topology apply
+    process_entry topology 2 true "" TERM KILL 10000 "" "$bin_dir/baridctl" --config "$config" topology apply --leave-losses
     if [ "$1" = false ]; then
       process_entry worker 3 false "" TERM KILL 15000 "$http:$(port_of worker_observe)/readyz\"" \
         "$bin_dir/barid-worker" --config "$config" --name worker-1 --observe-port "$(port_of worker_observe)"

@@ -98,6 +98,27 @@ two_instances_live_side_by_side() {
   ready "$work/two" >/dev/null || fail "the second one suffered from the end of the first"
 }
 
+top_shows_one_picture_in_80_columns() {
+  pick_base
+  up "$work/i" "$base" >/dev/null
+  within 5 ready "$work/i"
+  local said
+  picture() { said=$("$bin/baridctl" top --data "$work/i" --once) && grep -qE "^p0 +worker-1 +[0-9]+ +[0-9]+$" <<<"$said"; }
+  within 20 picture
+  picture
+  expect_match "its head" "edge up +worker up +broker up" "$said"
+  expect_match "the stages" "^durable, then handed on +" "$said"
+  expect "lines that are too long" "" "$(grep -E '^.{81,}' <<<"$said")"
+  # The same figures, for Prometheus.
+  local metrics
+  metrics=$(perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new("127.0.0.1:$ARGV[0]") or exit 1;
+    print $s "GET /metrics HTTP/1.0\r\n\r\n"; print while <$s>' $((base + 3)))
+  expect_match "lag" '^barid_lag_batches\{partition="0"\} 0' "$metrics"
+  expect_match "stages" '^barid_stage_seconds_count\{stage="handed_to_acknowledged"\} 0' "$metrics"
+  expect_match "today" '^barid_active_today\{of="users"\} 0' "$metrics"
+  "$repo/ops/monitor" --data "$work/i" --nats-once | grep -q '^barid_nats_connections [1-9]' || fail "nats-server's figures"
+}
+
 ctrl_c_stops_everything() {
   pick_base
   instances+=("$work/i")

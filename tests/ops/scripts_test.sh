@@ -14,7 +14,7 @@ free_base() {
 
 unknown_options_get_one_sentence_and_exit_2() {
   local script said code
-  for script in up down status logs test; do
+  for script in up down status logs test monitor recover topology; do
     code=0
     said=$("$repo/ops/$script" --frobnicate 2>&1) || code=$?
     expect "exit code of $script" 2 "$code"
@@ -25,7 +25,7 @@ unknown_options_get_one_sentence_and_exit_2() {
 
 help_and_dry_run_change_nothing() {
   local script
-  for script in up down status logs test; do
+  for script in up down status logs test monitor recover topology; do
     expect_match "help of $script" "usage: ops/$script" "$("$repo/ops/$script" --help)"
   done
   local said

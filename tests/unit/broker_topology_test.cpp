@@ -39,6 +39,7 @@ TEST(AckSubject, SaysWhichMessageItIsWithAndWithoutADomain) {
     EXPECT_EQ(meta.delivered, 1U);
     EXPECT_EQ(meta.stream_seq, 75U);
     EXPECT_EQ(meta.consumer_seq, 12U);
+    EXPECT_EQ(meta.stored_ns, 1'700'000'000'000'000'000U);
   }
   EXPECT_EQ(read_ack_subject("").stream_seq, 0U);
 }

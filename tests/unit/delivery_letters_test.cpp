@@ -77,6 +77,42 @@ TEST_F(Letters, ABatchGivenAgainWhileInHandIsNeitherRepeatedNorAcknowledged) {
   EXPECT_TRUE(core->quiet());
 }
 
+TEST_F(Letters, TheOperatorSeesWhatIsInHandHowLongStagesTakeAndWhoIsSlow) {
+  struct Taken {
+    double count = 0, sum = 0;
+    void ObserveMultiple(const std::vector<double>& increments, double by) {
+      for (const double more : increments) count += more;
+      sum += by;
+    }
+  } handed, acknowledged_after;
+  open_live(kConn);
+  core->on_batch(StreamSeq(1), batch_of({letter(1), letter(2)}), now, wall, now - milliseconds(20));
+  EXPECT_EQ(core->unsettled(), 2U);
+  EXPECT_EQ(core->ingress_hands(), 1U);
+  later(milliseconds(300));
+  std::vector<Core::Slow> slow;
+  core->slow_devices(now, slow);
+  ASSERT_EQ(slow.size(), 1U);
+  EXPECT_EQ(slow[0].device, kBobPhone);
+  EXPECT_EQ(slow[0].in_flight, 2U);
+  EXPECT_EQ(slow[0].waited, milliseconds(300));
+  acknowledge(kConn, 2);
+  turn();
+  EXPECT_EQ(core->unsettled(), 0U);
+  core->stages().handed.carry_over(handed);
+  core->stages().acknowledged.carry_over(acknowledged_after);
+  EXPECT_EQ(handed.count, 2);
+  EXPECT_NEAR(handed.sum, 0.040, 1e-6);
+  EXPECT_EQ(acknowledged_after.count, 2);
+  EXPECT_NEAR(acknowledged_after.sum, 0.600, 1e-6);
+  slow.clear();
+  core->slow_devices(now, slow);
+  EXPECT_TRUE(slow.empty());
+  int sessions = 0;
+  core->each_session([&](UserId, DeviceId device) { sessions += device == kBobPhone ? 1 : 0; });
+  EXPECT_EQ(sessions, 1);
+}
+
 TEST_F(Letters, ServerMadeReceiptsHaveNoNumberAndAreNeverTakenForRepeats) {
   open_live(kConn);
   Envelope receipt = letter(0);

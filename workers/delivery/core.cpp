@@ -34,12 +34,14 @@ bool Core::given_again(StreamSeq seq) {
   return true;
 }
 
-void Core::on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall) {
+void Core::on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall, TimePoint durable) {
   if (given_again(seq)) return;
   const HandId id = next_hand_++;
   const auto count = static_cast<std::uint32_t>(batch.envelopes().size());
-  hands_.emplace(id, Hand{std::move(batch), seq, count + 1, 0, std::nullopt});  // + 1: not before all are routed
+  hands_.emplace(id,
+                 Hand{std::move(batch), seq, count + 1, 0, std::nullopt, durable});  // + 1: not before all are routed
   ++ingress_hands_;
+  unsettled_ += count + 1;
   stats_.letters += count;
   for (std::uint32_t i = 0; i < count; ++i) route(id, i, wall, now);
   settle(id);
@@ -50,6 +52,7 @@ void Core::on_unreadable_batch(StreamSeq seq, std::string_view bytes) {
   const HandId id = next_hand_++;
   hands_.emplace(id, Hand{Batch{}, seq, 1, 0, std::nullopt});
   ++ingress_hands_;
+  ++unsettled_;
   ++stats_.buried;
   port_.bury_raw(bytes, tag_of({id, 0, false}));
 }
@@ -119,6 +122,9 @@ void Core::deliver(Device& d, DeviceId id, const Letter& letter, TimePoint now) 
   d.in_flight.push_back({letter, bytes, now});
   d.bytes_in_flight += bytes;
   ++stats_.delivered;
+  if (!letter.from_inbox && stages_.handed.due())
+    if (const TimePoint durable = hands_.at(letter.hand).durable; durable != TimePoint::max())
+      stages_.handed.add(now - durable);
   port_.deliver(d.session->edge, d.session->conn, e.frame);
   SPDLOG_TRACE("{} delivered to {}", trace_id(e.id()), hex_id(id.value));
   if (!d.has_deadline) {
@@ -147,6 +153,7 @@ void Core::settle(HandId hand) {
   Hand& h = hands_.at(hand);
   BARID_ASSERT(h.unsettled > 0);
   --h.unsettled;
+  if (!h.inbox) --unsettled_;
   finish_if_settled(hand);
 }
 
@@ -314,6 +321,7 @@ void Core::on_ack(EdgeRef edge, const control::SessionAck& ack, TimePoint now) {
     d.in_flight.pop_front();
     d.bytes_in_flight -= taken.bytes;
     ++stats_.acknowledged;
+    if (stages_.acknowledged.due()) stages_.acknowledged.add(now - taken.since);
     if (taken.letter.from_inbox) ++stats_.drained;
     const Envelope& e = envelope_of(taken.letter);
     SPDLOG_TRACE("{} in_flight --ack--> settled", trace_id(e.id()));
@@ -601,6 +609,16 @@ void Core::on_tick(TimePoint now) {
   for (const DeviceId id : std::exchange(failed_reads_, {}))
     if (const auto found = devices_.find(id); found != devices_.end()) read_on(found->second, id);
   forget_idle_devices();
+}
+
+void Core::slow_devices(TimePoint now, std::vector<Slow>& out) const {
+  std::size_t looked_at = 0;
+  for (auto entry = deadlines_.begin(); entry != deadlines_.end() && looked_at < kSlowLookedAt; ++entry, ++looked_at) {
+    const auto found = devices_.find(entry->second);
+    if (found == devices_.end() || found->second.in_flight.empty()) continue;
+    const auto waited = std::chrono::duration_cast<milliseconds>(now - found->second.in_flight.front().since);
+    out.push_back({entry->second, found->second.in_flight.size(), std::max(waited, milliseconds{0})});
+  }
 }
 
 bool Core::idle(const Device& d) const {

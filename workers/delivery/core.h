@@ -25,6 +25,7 @@
 #include "base/clock.h"
 #include "base/fifo.h"
 #include "base/id.h"
+#include "base/stage_times.h"
 #include "schemas/control.h"
 #include "schemas/envelope.h"
 #include "schemas/wire.h"
@@ -96,6 +97,11 @@ struct CoreStats {  // since construction; the shell turns them into metrics
                 blocked = 0, gone = 0, buried = 0, receipts = 0, kicked = 0;
 };
 
+struct CoreStages {
+  StageTimes handed;        // letters that came straight from the stream: durable → given to the edge's device
+  StageTimes acknowledged;  // given → acknowledged
+};
+
 class Core {
  public:
   Core(CoreConfig config, const Directory& directory, Port& port);
@@ -103,7 +109,8 @@ class Core {
   Core& operator=(const Core&) = delete;
 
   // The ingress stream, in order. A batch that is given again is recognised by its sequence.
-  void on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall);
+  // durable: when it became so; max: not known.
+  void on_batch(StreamSeq seq, Batch batch, TimePoint now, WallMs wall, TimePoint durable = TimePoint::max());
   void on_unreadable_batch(StreamSeq seq, std::string_view bytes);
 
   // Edges.
@@ -136,9 +143,25 @@ class Core {
   TimePoint receipts_due() const { return group_receipts_.due(); }
 
   const CoreStats& stats() const { return stats_; }
+  CoreStages& stages() { return stages_; }
   std::size_t hands() const { return hands_.size(); }
+  std::size_t ingress_hands() const { return ingress_hands_; }
+  std::uint64_t unsettled() const { return unsettled_; }  // letters of the ingress stream
   std::size_t devices() const { return devices_.size(); }
   std::size_t sessions() const { return sessions_; }
+  struct Slow {
+    DeviceId device;
+    std::size_t in_flight;
+    milliseconds waited;  // its oldest letter, for an acknowledgement
+  };
+  // Of the devices whose deadlines come first, at most kSlowLookedAt; in no order.
+  static constexpr std::size_t kSlowLookedAt = 32;
+  void slow_devices(TimePoint now, std::vector<Slow>& out) const;
+  template <class Visit>
+  void each_session(Visit visit) const {  // visit(UserId, DeviceId)
+    for (const auto& [id, d] : devices_)
+      if (d.session) visit(d.user, id);
+  }
   bool quiet() const {
     return hands_.empty() && pending_receipts_.empty() && group_receipts_.empty() && receipt_groups_.empty();
   }
@@ -154,6 +177,7 @@ class Core {
     std::uint32_t unsettled = 0;  // letters, and burials under way
     std::uint32_t receipts_not_durable = 0;
     std::optional<Address> inbox;  // whose inbox; nullopt: ingress
+    TimePoint durable = TimePoint::max();
   };
   struct Letter {
     HandId hand;
@@ -255,6 +279,8 @@ class Core {
   const Directory& directory_;
   Port& port_;
   CoreStats stats_;
+  CoreStages stages_;
+  std::uint64_t unsettled_ = 0;
   Dedup dedup_;
   Kept kept_;
   std::vector<DeviceId> to_serve_;      // served at the end of the turn

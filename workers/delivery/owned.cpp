@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <nlohmann/json.hpp>
+
 #include "base/assert.h"
 #include "base/crypto.h"
 #include "base/log.h"
@@ -99,10 +101,25 @@ void Owned::on_message(const Message& message) {
   const StreamSeq seq(meta.stream_seq);
   ack_subjects_.emplace(seq, std::string(message.reply));
   auto batch = Batch::decode(message.payload);
+  const TimePoint now = steady_now();
+  const WallMs wall = wall_now();
   if (batch)
-    core_.on_batch(seq, std::move(*batch), steady_now(), wall_now());
+    core_.on_batch(seq, std::move(*batch), now, wall,
+                   now - milliseconds(wall.value - static_cast<std::int64_t>(meta.stored_ns / 1'000'000)));
   else
     core_.on_unreadable_batch(seq, message.payload);
+}
+
+// Not out of the deliveries' own subjects: those fall silent when a full hand holds the stream back.
+void Owned::look_at_lag() {
+  if (subscription_ == 0) return;
+  link_.request("$JS.API.CONSUMER.INFO." + broker::source_stream(partition_, broker::Stage::delivery) + "." +
+                    broker::consumer_name(partition_, epoch_),
+                "", "", [this, weak = std::weak_ptr(alive_)](const Message* reply, NatsLink::Failure) {
+                  if (weak.expired() || reply == nullptr) return;
+                  const auto info = nlohmann::json::parse(reply->payload, nullptr, false);
+                  if (info.is_object()) waiting_batches_ = info.value("num_pending", waiting_batches_);
+                });
 }
 
 void Owned::acknowledge(StreamSeq ingress) {

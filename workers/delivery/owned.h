@@ -44,6 +44,8 @@ class Owned final : public Port {
 
   void on_tick(TimePoint now);
   void end_turn(TimePoint now, WallMs wall, bool under_load);  // receipts are made, parked letters leave
+  void look_at_lag();                                          // asks the broker what waits for us in the stream
+  std::uint64_t lag_batches() const { return waiting_batches_ + core_.ingress_hands(); }
   void sweep(WallMs wall);  // looks at the head of the next inbox stream for expired letters
 
  private:
@@ -98,6 +100,7 @@ class Owned final : public Port {
   std::deque<DeviceId> delete_order_;
   std::size_t deletes_held_ = 0, deletes_under_way_ = 0;
   std::uint16_t sweep_shard_ = 0;
+  std::uint64_t waiting_batches_ = 0;  // in the stream, not given to us yet, when the broker was last asked
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // replies that come after our end are dropped
 };
 

@@ -1,5 +1,6 @@
 #include "workers/delivery/owner.h"
 
+#include <algorithm>
 #include <future>
 #include <nlohmann/json.hpp>
 
@@ -16,6 +17,7 @@ namespace {
 constexpr milliseconds kTick{500};
 constexpr std::uint64_t kTicksPerSweep = 4;  // seldom: the broker keeps in memory what was read lately
 constexpr milliseconds kAnnouncementPatience{500};
+constexpr std::size_t kSlowShown = 10;
 }  // namespace
 
 struct Owner::Metrics {
@@ -42,11 +44,45 @@ struct Owner::Metrics {
         sessions(o.gauge("barid_sessions", "Open sessions of owned partitions")),
         hands(o.gauge("barid_batches_in_hand", "Batches not yet settled")),
         watches(o.gauge("barid_presence_watches", "Pairs of watched and watching")),
-        partitions(o.gauge("barid_partitions_owned", "Partitions being consumed")) {}
+        partitions(o.gauge("barid_partitions_owned", "Partitions being consumed")),
+        handed(o.histogram("barid_stage_seconds", kStageHelp, bounds(), {{"stage", "durable_to_handed"}})),
+        acknowledged_after(
+            o.histogram("barid_stage_seconds", kStageHelp, bounds(), {{"stage", "handed_to_acknowledged"}})),
+        active_users(o.gauge("barid_active_today", kActiveHelp, {{"of", "users"}})),
+        active_devices(o.gauge("barid_active_today", kActiveHelp, {{"of", "devices"}})),
+        observe(o) {}
+  static constexpr const char* kStageHelp = "Time of a stage of a message's way, sampled";
+  static constexpr const char* kActiveHelp = "Different ones with a session since midnight UTC, estimated";
+  static prometheus::Histogram::BucketBoundaries bounds() {
+    return {StageTimes::kBounds.begin(), StageTimes::kBounds.end()};
+  }
   prometheus::Counter &letters, &delivered, &acknowledged, &parked, &drained, &duplicates, &expired, &blocked, &gone,
       &buried, &receipts, &kicked, &takeovers, &told, &typings, &typings_shed, &watches_refused, &questions,
       &seen_written;
   prometheus::Gauge &sessions, &hands, &watches, &partitions;
+  prometheus::Histogram &handed, &acknowledged_after;
+  prometheus::Gauge &active_users, &active_devices;
+  Observe& observe;
+  struct Lag {
+    prometheus::Gauge &batches, &letters;
+    bool owned = true;
+  };
+  std::map<Partition, Lag> lags;
+
+  Lag& lag_of(Partition partition) {
+    const auto found = lags.find(partition);
+    if (found != lags.end()) return found->second;
+    const prometheus::Labels label{{"partition", std::to_string(partition.value)}};
+    return lags
+        .emplace(partition, Lag{observe.gauge("barid_lag_batches", "Batches of a partition not yet settled", label),
+                                observe.gauge("barid_lag_letters", "Letters in hand and not yet settled", label)})
+        .first->second;
+  }
+  // What is not ours any more shows nothing: its new owner counts it.
+  void forget_lags_not_owned() {
+    for (auto& [partition, lag] : lags)
+      if (!std::exchange(lag.owned, false)) lag.batches.Set(0), lag.letters.Set(0);
+  }
   std::map<std::pair<Partition, Epoch>, CoreStats> seen;
   std::map<std::pair<Partition, Epoch>, PresenceStats> seen_presence;
 
@@ -91,6 +127,10 @@ Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
       [this](std::string_view edge, std::string_view bytes) { on_bus(edge, bytes); });
   link_->subscribe(control::kPresenceChangedSubject, [this](const broker::Message& message) {
     if (std::uint64_t user = 0; parse_hex_id(message.payload, user)) rights_changed(UserId(user));
+  });
+  observe.page("/slowest", [page = slow_page_] {
+    std::lock_guard lock(page->mutex);
+    return page->json;
   });
   watch_directory();
   loop_.every(kTick, [this] { on_tick(); });
@@ -192,7 +232,11 @@ void Owner::on_bus(std::string_view routing_id, std::string_view bytes) {
     edges_.ask_to_announce(ref);  // what it says of sessions that were closed here changes nothing
   }
   for (const auto& open : message->opens)
-    if (Owned* owned = owned_for(open.user)) owned->core().on_open(ref, open);
+    if (Owned* owned = owned_for(open.user)) {
+      owned->core().on_open(ref, open);
+      active_.users.add(open.user.value);
+      active_.devices.add(open.device.value);
+    }
   for (const auto& ack : message->acks)
     if (Owned* owned = owned_for(ack.user)) owned->core().on_ack(ref, ack, loop_.now());
   for (const auto& close : message->closes)
@@ -250,7 +294,16 @@ void Owner::on_tick() {
   std::size_t sessions = 0, hands = 0, watches = 0, consuming = 0;
   for (auto& [partition, owned] : owned_) {
     owned->on_tick(loop_.now());
-    if (owned->consuming() && ticks_ % kTicksPerSweep == 0) owned->sweep(wall_now());
+    if (owned->consuming() && ticks_ % kTicksPerSweep == 0) {
+      owned->sweep(wall_now());
+      owned->look_at_lag();
+    }
+    Metrics::Lag& lag = metrics_->lag_of(partition);
+    lag.owned = true;
+    lag.batches.Set(static_cast<double>(owned->lag_batches()));
+    lag.letters.Set(static_cast<double>(owned->core().unsettled()));
+    owned->core().stages().handed.carry_over(metrics_->handed);
+    owned->core().stages().acknowledged.carry_over(metrics_->acknowledged_after);
     metrics_->add(*owned, owned->core().stats());
     metrics_->add(*owned, owned->presence().stats());
     watches += owned->presence().watches();
@@ -262,7 +315,46 @@ void Owner::on_tick() {
   metrics_->hands.Set(static_cast<double>(hands));
   metrics_->watches.Set(static_cast<double>(watches));
   metrics_->partitions.Set(static_cast<double>(consuming));
+  metrics_->forget_lags_not_owned();
+  if (ticks_ % kTicksPerSweep == 0) {
+    look_at_activity();
+    look_at_slow_devices();
+  }
   consuming_ = consuming;
+}
+
+// The devices that let their letters wait for longest, for baridctl top.
+void Owner::look_at_slow_devices() {
+  std::vector<std::pair<Partition, Core::Slow>> all;
+  std::vector<Core::Slow> some;
+  for (const auto& [partition, owned] : owned_) {
+    some.clear();
+    owned->core().slow_devices(loop_.now(), some);
+    for (const Core::Slow& slow : some) all.emplace_back(partition, slow);
+  }
+  std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.second.waited > b.second.waited; });
+  auto page = nlohmann::json::array();
+  for (std::size_t i = 0; i < std::min(all.size(), kSlowShown); ++i)
+    page.push_back({{"device", hex_id(all[i].second.device.value)},
+                    {"partition", all[i].first.value},
+                    {"in_flight", all[i].second.in_flight},
+                    {"waited_ms", all[i].second.waited.count()}});
+  std::lock_guard lock(slow_page_->mutex);
+  slow_page_->json = page.dump();
+}
+
+void Owner::look_at_activity() {
+  constexpr std::int64_t kDayMs = 24LL * 3600 * 1000;
+  if (const std::int64_t day = wall_now().value / kDayMs; day != active_.day) {
+    active_ = {day, Distinct(crypto::random_u64()), Distinct(crypto::random_u64())};
+    for (const auto& [partition, owned] : owned_)
+      owned->core().each_session([this](UserId user, DeviceId device) {
+        active_.users.add(user.value);
+        active_.devices.add(device.value);
+      });
+  }
+  metrics_->active_users.Set(active_.users.count());
+  metrics_->active_devices.Set(active_.devices.count());
 }
 
 void Owner::end_turn() {

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <thread>
 
 #include "base/config.h"
+#include "base/distinct.h"
 #include "base/loop.h"
 #include "base/observe.h"
 #include "broker/bus.h"
@@ -32,6 +34,8 @@ class Owner {
   void on_bus(std::string_view routing_id, std::string_view bytes);
   void on_link_state(bool connected);
   void on_tick();
+  void look_at_activity();
+  void look_at_slow_devices();
   void end_turn();
   void doubt(Partition partition, Epoch epoch, const std::string& why);
   void watch_directory();
@@ -50,6 +54,18 @@ class Owner {
   std::unique_ptr<ReceiptLanes> receipts_;
   std::map<Partition, std::unique_ptr<Owned>> owned_;  // loop thread
   std::unique_ptr<Metrics> metrics_;
+  // Who had a session today (UTC), of owned partitions: thrown away at midnight and made anew, with another salt, from
+  // the sessions that are open then. Loop thread.
+  struct Active {
+    std::int64_t day = 0;
+    Distinct users{0}, devices{0};
+  };
+  Active active_;
+  struct SlowPage {  // read by the HTTP server, which may outlive us
+    std::mutex mutex;
+    std::string json = "[]";
+  };
+  std::shared_ptr<SlowPage> slow_page_ = std::make_shared<SlowPage>();
   std::uint64_t ticks_ = 0;
   std::uint64_t moved_ = 0;  // letters and acknowledgements so far
   std::atomic<std::size_t> consuming_{0};

@@ -11,6 +11,7 @@ using delivery::Lease;
 
 namespace {
 constexpr milliseconds kTick{250};
+constexpr std::uint64_t kTicksPerLag = 8;
 }  // namespace
 
 struct Fanout::Metrics {
@@ -28,13 +29,14 @@ struct Fanout::Metrics {
         unreadable(o.counter("barid_fanout_unreadable_total", "Batches and envelopes of groups that can't be read")),
         takeovers(
             o.counter("barid_fanout_self_takeovers_total", "Group partitions taken over from oneself after doubt")),
+        lag(o.gauge("barid_fanout_lag_batches", "Group batches not yet expanded durably, those in the stream too")),
         hands(o.gauge("barid_fanout_batches_in_hand", "Group batches not yet expanded durably")),
         groups(o.gauge("barid_fanout_groups_known", "Groups whose members are remembered")),
         waiting(o.gauge("barid_fanout_groups_waiting", "Groups whose messages wait for a snapshot")),
         partitions(o.gauge("barid_fanout_partitions_owned", "Group partitions being consumed")) {}
   prometheus::Counter &messages, &events, &read_receipts, &letters, &envelopes, &duplicates, &refused, &snapshots,
       &snapshots_failed, &gaps, &unreadable, &takeovers;
-  prometheus::Gauge &hands, &groups, &waiting, &partitions;
+  prometheus::Gauge &lag, &hands, &groups, &waiting, &partitions;
   std::map<Partition, std::pair<Epoch, CoreStats>> seen;
 
   void add(const Owned& owned, const CoreStats& now) {
@@ -128,15 +130,20 @@ void Fanout::on_link_state(bool connected) {
 }
 
 void Fanout::on_tick() {
+  ++ticks_;
   std::size_t hands = 0, groups = 0, waiting = 0, consuming = 0;
+  std::uint64_t lag = 0;
   for (auto& [partition, owned] : owned_) {
     owned->on_tick(loop_.now());
     metrics_->add(*owned, owned->core().stats());
+    if (ticks_ % kTicksPerLag == 0) owned->look_at_lag();
+    lag += owned->lag_batches();
     hands += owned->core().hands();
     groups += owned->core().groups();
     waiting += owned->core().waiting_groups();
     consuming += owned->consuming() ? 1 : 0;
   }
+  metrics_->lag.Set(static_cast<double>(lag));
   metrics_->hands.Set(static_cast<double>(hands));
   metrics_->groups.Set(static_cast<double>(groups));
   metrics_->waiting.Set(static_cast<double>(waiting));

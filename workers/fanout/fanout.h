@@ -38,7 +38,8 @@ class Fanout {
   Loop loop_;
   std::unique_ptr<broker::NatsLink> link_;
   std::map<Partition, std::unique_ptr<Owned>> owned_;  // loop thread
-  std::uint64_t moved_ = 0;                            // by the cores, until the turn before
+  std::uint64_t ticks_ = 0;
+  std::uint64_t moved_ = 0;  // by the cores, until the turn before
   std::unique_ptr<Metrics> metrics_;
   std::atomic<std::size_t> consuming_{0};
   std::atomic<bool> connected_{true};

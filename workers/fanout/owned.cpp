@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "base/assert.h"
 #include "base/crypto.h"
@@ -75,6 +76,17 @@ void Owned::on_message(const Message& message) {
     core_.on_batch(seq, std::move(*batch), wall_now());
   else
     core_.on_unreadable_batch(seq, message.payload);
+}
+
+void Owned::look_at_lag() {
+  if (subscription_ == 0) return;
+  link_.request("$JS.API.CONSUMER.INFO." + broker::source_stream(partition_, broker::Stage::fanout) + "." +
+                    broker::consumer_name(partition_, epoch_, broker::Stage::fanout),
+                "", "", [this, weak = std::weak_ptr(alive_)](const Message* reply, NatsLink::Failure) {
+                  if (weak.expired() || reply == nullptr) return;
+                  const auto info = nlohmann::json::parse(reply->payload, nullptr, false);
+                  if (info.is_object()) waiting_batches_ = info.value("num_pending", waiting_batches_);
+                });
 }
 
 void Owned::acknowledge(StreamSeq seq) {

@@ -34,6 +34,8 @@ class Owned final : public Port {
   void on_tick(TimePoint now) { core_.on_tick(now); }
   // Returns when it is to be called again, at the latest.
   TimePoint end_turn(TimePoint now, WallMs wall);
+  void look_at_lag();  // asks the broker what waits for us in the stream
+  std::uint64_t lag_batches() const { return waiting_batches_ + core_.hands(); }
 
  private:
   // The shortest time between two batches to one partition of users, so that the messages of many groups share them:
@@ -57,7 +59,8 @@ class Owned final : public Port {
   Core core_;
   std::string deliver_subject_;
   broker::NatsLink::Subscription subscription_ = 0;
-  std::uint64_t next_delivery_ = 1;                             // consumer sequence that must come next
+  std::uint64_t waiting_batches_ = 0;  // in the stream, not given to us yet, when the broker was last asked
+  std::uint64_t next_delivery_ = 1;    // consumer sequence that must come next
   std::unordered_map<StreamSeq, std::string> ack_subjects_;     // of batches in hand
   std::vector<std::unique_ptr<broker::Lane>> lanes_;            // by partition of users
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);  // replies that come after our end are dropped
