@@ -523,16 +523,16 @@ void describe(V& v, envelope::Envelope& e) {
 constexpr std::string_view kFrames[] = {
     "challenge", "login", "welcome", "send",     "accepted",     "refused",    "deliver", "receipt", "ack",     "ping",
     "pong",      "error", "request", "response", "groupReceipt", "groupEvent", "watch",   "typing",  "presence"};
-constexpr std::string_view kRequests[] = {
-    "requestCode",      "verifyCode",        "lookup",        "block",       "unblock",
-    "listBlocked",      "listDevices",       "revokeDevice",  "devicesOf",   "createGroup",
-    "editGroup",        "addMembers",        "removeMembers", "setRole",     "leaveGroup",
-    "deleteGroup",      "groupInfo",         "listGroups",    "groupInvite", "joinByInvite",
-    "listJoinRequests", "answerJoinRequest", "setPrivacy",    "getPrivacy",  "editContacts",
-    "uploadKeys", "keysOf", "keyStatus"};
+constexpr std::string_view kRequests[] = {"requestCode",      "verifyCode",        "lookup",      "block",
+                                          "unblock",          "listBlocked",       "listDevices", "revokeDevice",
+                                          "devicesOf",        "createGroup",       "editGroup",   "addMembers",
+                                          "removeMembers",    "setRole",           "leaveGroup",  "deleteGroup",
+                                          "groupInfo",        "listGroups",        "groupInvite", "joinByInvite",
+                                          "listJoinRequests", "answerJoinRequest", "setPrivacy",  "getPrivacy",
+                                          "editContacts",     "uploadKeys",        "keysOf",      "keyStatus"};
 constexpr std::string_view kResponses[] = {"error",        "codeSent",     "registered", "contacts", "done",
                                            "users",        "devices",      "group",      "groups",   "invite",
-                                           "joinRequests", "groupChanged", "privacy", "keys", "keyStatus"};
+                                           "joinRequests", "groupChanged", "privacy",    "keys",     "keyStatus"};
 
 template <class Variant, std::size_t I = 0>
 Variant nth(std::size_t index) {

@@ -21,13 +21,34 @@ namespace {
 constexpr unsigned kPresenceThreads = 1;  // what they ask for is asked in batches
 
 // In the order of wire::Request::body.
-constexpr std::array<const char*, 28> kKinds = {
-    "request_code",       "verify_code",         "lookup",         "block",        "unblock",
-    "list_blocked",       "list_devices",        "revoke_device",  "devices_of",   "create_group",
-    "edit_group",         "add_members",         "remove_members", "set_role",     "leave_group",
-    "delete_group",       "group_info",          "list_groups",    "group_invite", "join_by_invite",
-    "list_join_requests", "answer_join_request", "set_privacy",    "get_privacy",  "edit_contacts",
-    "upload_keys",        "keys_of",             "key_status"};
+constexpr std::array<const char*, 28> kKinds = {"request_code",
+                                                "verify_code",
+                                                "lookup",
+                                                "block",
+                                                "unblock",
+                                                "list_blocked",
+                                                "list_devices",
+                                                "revoke_device",
+                                                "devices_of",
+                                                "create_group",
+                                                "edit_group",
+                                                "add_members",
+                                                "remove_members",
+                                                "set_role",
+                                                "leave_group",
+                                                "delete_group",
+                                                "group_info",
+                                                "list_groups",
+                                                "group_invite",
+                                                "join_by_invite",
+                                                "list_join_requests",
+                                                "answer_join_request",
+                                                "set_privacy",
+                                                "get_privacy",
+                                                "edit_contacts",
+                                                "upload_keys",
+                                                "keys_of",
+                                                "key_status"};
 static_assert(kKinds.size() == std::variant_size_v<decltype(wire::Request::body)>);
 
 std::string outcome_of(const wire::Response& response) {
