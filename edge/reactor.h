@@ -111,6 +111,7 @@ class Reactor final : SocketHandler {
   void enqueue(Connection& c);
   void on_durable(std::size_t lane, std::size_t count);
   void on_refused(std::size_t lane, std::size_t count);
+  struct LaneState;
   void measure_settled(LaneState& lane, std::size_t count, bool durable);
   void note_accepted(Connection& c, std::uint64_t seq);
   void flush_accepted();
