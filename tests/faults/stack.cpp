@@ -2,6 +2,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -64,6 +65,7 @@ Stack::Stack(const std::vector<Setting>& settings) : port_base_(free_port() / 10
     const Ran first = run(ops("up", stores), 120s);
     if (first.status != 0) throw std::runtime_error("ops/up --stores-only failed:\n" + first.output);
     run(ops("down", {"--data", data()}), 60s);
+    std::filesystem::remove_all(data() + "/nats/store");  // its topology is to be the edited one's
     for (Setting setting : settings) {
       for (int offset = 7; offset <= 9; ++offset) {
         const std::string name = "{port:" + std::to_string(offset) + "}";

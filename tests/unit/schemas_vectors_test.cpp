@@ -72,7 +72,8 @@ TEST(Vectors, EveryContentTypeEncodesAndDecodes) {
     EXPECT_EQ(to_json(*decoded).at("type"), v.at("type"));
     EXPECT_EQ(to_json(*decoded).at("values"), v.at("values")) << v.at("name");
   }
-  EXPECT_EQ(types, (std::set<std::string>{"text", "image", "audio", "video", "document", "location", "contact"}));
+  EXPECT_EQ(types, (std::set<std::string>{"text", "image", "audio", "video", "document", "location", "contact",
+                                          "sealed", "senderKey", "retry", "again"}));
 }
 
 TEST(Vectors, TheLoginSignatureIsOverTheDocumentedBytes) {
