@@ -1,43 +1,10 @@
 #include "ops/baridctl/scrape.h"
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdlib>
 #include <limits>
 
 namespace barid::ctl {
-
-namespace {
-constexpr std::size_t kBodyMax = 16UL * 1024 * 1024;
-}  // namespace
-
-std::string http_get(std::uint16_t port, const std::string& path) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(port);
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd < 0) return {};
-  const timeval patience{2, 0};
-  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-  const std::string request = "GET " + path + " HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n";
-  std::string reply;
-  if (connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-      send(fd, request.data(), request.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(request.size())) {
-    char buffer[16384];
-    for (ssize_t got; reply.size() < kBodyMax && (got = ::read(fd, buffer, sizeof buffer)) > 0;)
-      reply.append(buffer, static_cast<std::size_t>(got));
-  }
-  ::close(fd);
-  const auto body = reply.find("\r\n\r\n");
-  if (reply.compare(0, 5, "HTTP/") != 0 || reply.compare(8, 4, " 200") != 0 || body == std::string::npos) return {};
-  return reply.substr(body + 4);
-}
 
 Scrape Scrape::parse(std::string_view text) {
   Scrape scrape;

@@ -9,9 +9,6 @@
 
 namespace barid::ctl {
 
-// The body of a 200 answer of a loopback port within 2 s; empty when there is none.
-std::string http_get(std::uint16_t port, const std::string& path);
-
 class Scrape {
  public:
   static Scrape parse(std::string_view text);  // Prometheus's text format; lines that it can't read are left out

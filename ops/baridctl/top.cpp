@@ -10,6 +10,7 @@
 #include "broker/topology.h"
 #include "ops/baridctl/commands.h"
 #include "ops/baridctl/scrape.h"
+#include "ops/supervisor/probe.h"
 
 namespace barid::ctl {
 namespace {
@@ -25,16 +26,21 @@ struct Look {
   json broker, streams, devices;  // null: no answer
 };
 
+// Empty: no answer.
+std::string page(std::uint16_t port, const std::string& path) {
+  return supervisor::http_get("127.0.0.1:" + std::to_string(port) + path).value_or("");
+}
+
 Look look(const TopOptions& from) {
   const auto parsed = [](const std::string& text) { return json::parse(text, nullptr, false); };
   Look now;
   now.at = std::chrono::steady_clock::now();
-  now.edge = Scrape::parse(http_get(from.edge_port, "/metrics"));
-  now.worker = Scrape::parse(http_get(from.worker_port, "/metrics"));
-  now.devices = parsed(http_get(from.worker_port, "/slowest"));
+  now.edge = Scrape::parse(page(from.edge_port, "/metrics"));
+  now.worker = Scrape::parse(page(from.worker_port, "/metrics"));
+  now.devices = parsed(page(from.worker_port, "/slowest"));
   if (from.nats_monitor_port != 0) {
-    now.broker = parsed(http_get(from.nats_monitor_port, "/varz"));
-    now.streams = parsed(http_get(from.nats_monitor_port, "/jsz"));
+    now.broker = parsed(page(from.nats_monitor_port, "/varz"));
+    now.streams = parsed(page(from.nats_monitor_port, "/jsz"));
   }
   return now;
 }
