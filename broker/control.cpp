@@ -138,6 +138,8 @@ Control::~Control() {
 
 bool Control::connected() const { return natsConnection_Status(impl_->connection.get()) == NATS_CONN_STATUS_CONNECTED; }
 
+std::uint64_t Control::reconnects() const { return impl_->reconnects; }
+
 std::optional<KvEntry> Control::get(const char* bucket, std::string_view key) {
   kvEntry* raw = nullptr;
   const natsStatus status = kvStore_Get(&raw, impl_->bucket(bucket), std::string(key).c_str());

@@ -41,6 +41,7 @@ class Control {
   Control& operator=(const Control&) = delete;
 
   bool connected() const;
+  std::uint64_t reconnects() const;  // so far
 
   // Key-value. nullopt: no such key (or deleted).
   std::optional<KvEntry> get(const char* bucket, std::string_view key);

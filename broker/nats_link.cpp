@@ -80,6 +80,9 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
       home;  // the loop's thread once it runs; construction happens before on another, which is fine
   NatsConnection connection;
   bool connected = false, closing = false;
+  // The library has let go of a broken socket, perhaps on a thread of its own. From here on it would keep what is
+  // published and send it when it is back, before anybody could look at what the broker still has.
+  std::atomic<bool> torn{false};
   std::promise<void> closed;
   std::atomic<bool> closed_told{false};
 
@@ -119,6 +122,7 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
   }
   static natsStatus want_read(void* user, bool add) {
     auto* impl = static_cast<Impl*>(user);
+    if (!add) impl->torn = true;
     impl->at_home([impl, add] {
       impl->read_wanted = add;
       impl->arm();
@@ -231,6 +235,7 @@ struct NatsLink::Impl : std::enable_shared_from_this<NatsLink::Impl> {
   void set_connected(bool now_connected) {
     if (closing || connected == now_connected) return;
     connected = now_connected;
+    if (connected && natsConnection_Status(connection.get()) == NATS_CONN_STATUS_CONNECTED) torn = false;
     if (!connected) fail_all(Failure::disconnected);
     on_state(connected);
   }
@@ -278,17 +283,17 @@ NatsLink::~NatsLink() {
     SPDLOG_WARN("the NATS library did not finish closing a connection in time");
 }
 
-bool NatsLink::connected() const { return impl_->connected; }
+bool NatsLink::connected() const { return impl_->connected && !impl_->torn; }
 
 void NatsLink::publish(const std::string& subject, std::string_view payload) {
-  if (!impl_->connected) return;
+  if (!impl_->connected || impl_->torn) return;
   natsConnection_Publish(impl_->connection.get(), subject.c_str(), payload.data(), static_cast<int>(payload.size()));
 }
 
 void NatsLink::request(const std::string& subject, std::string_view payload, std::string_view message_id,
                        OnReply on_reply) {
   BARID_ASSERT(impl_->pending.size() < kRequestsMax);
-  if (!impl_->connected) return on_reply(nullptr, Failure::disconnected);
+  if (!impl_->connected || impl_->torn) return on_reply(nullptr, Failure::disconnected);
   const std::uint64_t token = impl_->next_token++;
   char digits[16];
   const auto end = std::to_chars(digits, digits + sizeof digits, token, 36).ptr;

@@ -84,8 +84,8 @@ void put_if_absent(Control& control, const char* key, const std::string& value) 
   if (!control.get(kMetaBucket, key)) control.put_if(kMetaBucket, key, value, 0);
 }
 
-// Every stream that there is, with its configuration.
-std::map<std::string, json> present_streams(Control& control) {
+// Every stream that there is, as the broker describes it.
+std::map<std::string, json> described_streams(Control& control) {
   std::map<std::string, json> streams;
   for (std::size_t total = 1; streams.size() < total;) {
     const json page = json::parse(control.js_api("STREAM.LIST", json{{"offset", streams.size()}}.dump()));
@@ -93,8 +93,15 @@ std::map<std::string, json> present_streams(Control& control) {
       throw Error("the broker lists no streams: " + page["error"].value("description", "unknown error"));
     if (!page.contains("streams") || page["streams"].empty()) break;
     total = page.at("total");
-    for (const json& one : page["streams"]) streams[one["config"]["name"]] = one["config"];
+    for (const json& one : page["streams"]) streams[one["config"]["name"]] = one;
   }
+  return streams;
+}
+
+// Their configurations.
+std::map<std::string, json> present_streams(Control& control) {
+  auto streams = described_streams(control);
+  for (auto& [name, stream] : streams) stream = json(stream["config"]);
   return streams;
 }
 
@@ -194,6 +201,21 @@ Partition partition_of_owner_key(std::string_view key) {
       std::from_chars(key.data() + 1, key.data() + key.size(), value).ptr != key.data() + key.size())
     throw Error("not an owner key: " + std::string(key));
   return Partition(value);
+}
+
+std::map<std::string, StreamThere> streams_there(Control& control) {
+  std::map<std::string, StreamThere> there;
+  for (const auto& [name, stream] : described_streams(control))
+    there[name] = {stream.value("created", ""), StreamSeq(stream.at("state").value("last_seq", std::uint64_t{0}))};
+  return there;
+}
+
+std::vector<std::string> missing_streams(const std::map<std::string, StreamThere>& present, const NatsConfig& nats,
+                                         const MessagesConfig& messages) {
+  std::vector<std::string> missing;
+  for (const json& want : declared_streams(nats, messages))
+    if (std::string name = want["name"]; !present.contains(name)) missing.push_back(std::move(name));
+  return missing;
 }
 
 std::string declared_topology(const NatsConfig& nats, const MessagesConfig& messages) {

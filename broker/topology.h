@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -68,6 +69,16 @@ enum class Losses : bool { leave, accept };
 // anything. Idempotent; prints nothing. Returns what it did: "created INGRESS_0".
 std::vector<std::string> carry_out(Control& control, const NatsConfig& nats, const MessagesConfig& messages,
                                    const std::vector<TopologyChange>& plan, Losses losses);
+
+// What there is, by name.
+struct StreamThere {
+  std::string created;  // as the broker tells it
+  StreamSeq last;
+};
+std::map<std::string, StreamThere> streams_there(Control& control);
+// Declared and not there.
+std::vector<std::string> missing_streams(const std::map<std::string, StreamThere>& present, const NatsConfig& nats,
+                                         const MessagesConfig& messages);
 
 // The declaration as text: JSON with a format number, for a version control system.
 inline constexpr int kTopologyFormat = 1;

@@ -13,7 +13,8 @@
 namespace barid::edge {
 namespace {
 
-constexpr milliseconds kRetry{1'000};
+constexpr milliseconds kRetry{1'000}, kTurn{250};
+constexpr seconds kLookAtStreamsEvery{1};
 constexpr seconds kConnectPatience{2};
 
 sigset_t stop_signals() {
@@ -52,8 +53,7 @@ int EdgeApp::run() {
   if (connect_control() && read_meta()) {
     start_reactors();
     if (!failed_) watch();
-    while (!failed_ && !stop_wanted(kRetry)) {
-    }
+    while (!failed_ && !stop_wanted(kTurn)) look_at_streams();
   }
   spdlog::info("stopping");
   stop_reactors();
@@ -105,6 +105,7 @@ bool EdgeApp::read_meta() {
           const std::lock_guard lock(mutex_);
           owned_.assign(meta_.partitions, false);
         }
+        incarnation_ = meta_.incarnation;
         meta_ready_ = true;
         return true;
       }
@@ -126,7 +127,8 @@ void EdgeApp::start_reactors() {
     auto ready = started.get_future();
     threads_.emplace_back([this, i, mine = std::move(sockets[i]), started = std::move(started)]() mutable {
       try {
-        Reactor reactor({config_, meta_, gate_, *metrics_, tls_.get()}, static_cast<int>(i), std::move(mine));
+        Reactor reactor({config_, meta_, gate_, *metrics_, tls_.get(), high_water_, broker_lost_},
+                        static_cast<int>(i), std::move(mine));
         {
           const std::lock_guard lock(mutex_);
           reactors_[i] = &reactor;
@@ -150,6 +152,37 @@ void EdgeApp::start_reactors() {
   for (const ListenerConfig& listener : listeners)
     spdlog::info("listening on {}:{} ({}{}{})", listener.address, listener.port, listener.kind,
                  listener.tls ? ", TLS" : "", listener.proxy_protocol ? ", PROXY protocol" : "");
+}
+
+// The marks follow what others publish, and a loss that somebody noticed becomes everybody's. An edge that finds one
+// renews the incarnation itself, unless that was done.
+void EdgeApp::look_at_streams() {
+  using broker::HighWater;
+  if (!control_->connected() || (!broker_lost_ && steady_now() < look_at_)) return;
+  look_at_ = steady_now() + kLookAtStreamsEvery;
+  try {
+    for (std::size_t i = 0; i < high_water_.size(); ++i) {
+      const StreamSeq before = high_water_.last(i);
+      const std::string info = control_->js_api("STREAM.INFO." + high_water_.stream(i), "");
+      if (high_water_.judge(i, before, info) == HighWater::Verdict::behind) broker_lost_ = true;
+    }
+    const auto entry = control_->get(broker::kMetaBucket, broker::kMetaIncarnation);
+    std::uint64_t there = 0;
+    if (!entry || !parse_hex_id(entry->value, there)) return;
+    if (broker_lost_) there = broker::renew_incarnation(*control_, incarnation_);
+    if (there != incarnation_) set_incarnation(there);
+  } catch (const std::exception& error) {
+    spdlog::warn("the streams can't be looked at: {}", error.what());
+  }
+}
+
+void EdgeApp::set_incarnation(std::uint64_t incarnation) {
+  spdlog::warn("the streams have a new incarnation, {}: all devices log in anew and offer what is not yet delivered",
+               hex_id(incarnation));
+  incarnation_ = incarnation;
+  high_water_.forget();
+  broker_lost_ = false;
+  post_to_all([incarnation](Reactor& reactor) { reactor.set_incarnation(incarnation); });
 }
 
 void EdgeApp::watch() {

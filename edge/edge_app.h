@@ -37,6 +37,8 @@ class EdgeApp {
   bool read_meta();
   void start_reactors();
   void watch();
+  void look_at_streams();
+  void set_incarnation(std::uint64_t incarnation);
   void on_owner(const broker::KvEntry& entry);
   void on_revoked(const broker::KvEntry& entry);
   void post_to_all(const std::function<void(Reactor&)>& work);
@@ -50,6 +52,10 @@ class EdgeApp {
   std::unique_ptr<EdgeMetrics> metrics_;
   Gate gate_;
   std::unique_ptr<broker::Control> control_;
+  broker::HighWater high_water_{broker::HighWater::of_senders()};
+  std::uint64_t incarnation_ = 0;  // the control thread's, like the next
+  TimePoint look_at_{};
+  std::atomic<bool> broker_lost_{false};
   std::vector<std::thread> threads_;
   std::atomic<bool> failed_{false}, control_ready_{false}, meta_ready_{false};
 

@@ -32,27 +32,12 @@ Reactor::Reactor(const ReactorParts& parts, int number, std::vector<int> listene
   rules_.address_key = parts.meta.address_key;
   const Incarnation incarnation(crypto::random_u64());
   const std::string name = config.edge.name + "/" + std::to_string(number);
-  link_ = std::make_unique<broker::NatsLink>(*engine_, config.nats, "barid-edge " + name, [this](bool connected) {
-    spdlog::warn("reactor {}: the broker is {}", number_, connected ? "back" : "away");
-    broker_lost_ = engine_->now();
-  });
+  link_ = std::make_unique<broker::NatsLink>(*engine_, config.nats, "barid-edge " + name, [this](bool connected) { on_broker(connected); });
   bus_ = std::make_unique<broker::EdgeBus>(*engine_, name + "/" + hex_id(incarnation.value),
                                            [this](std::string_view bytes) { from_owner(bytes); });
   owners_ = std::make_unique<Owners>(*bus_, incarnation, parts.meta.partitions);
-  lanes_.resize(std::size_t{2} * parts.meta.partitions);
-  for (std::size_t p = 0; p < lanes_.size(); ++p) {
-    const Partition partition(static_cast<std::uint16_t>(p % parts.meta.partitions));
-    broker::Lane::Callbacks callbacks;
-    callbacks.on_durable = [this, p](const std::vector<broker::Lane::Tag>& tags, StreamSeq) {
-      on_durable(p, tags.size());
-    };
-    callbacks.on_refused = [this, p](const std::vector<broker::Lane::Tag>& tags, const std::string&) {
-      on_refused(p, tags.size());
-    };
-    lanes_[p].lane = std::make_unique<broker::Lane>(
-        *link_, p < parts.meta.partitions ? broker::ingress_subject(partition) : broker::fanout_subject(partition),
-        crypto::random_u64(), std::move(callbacks));
-  }
+  make_lanes();
+  verify_streams();
   engine_->every(Wheel::kTick, [this] { every_tick(); });
   engine_->at_turn_end([this] { end_turn(); });
 }
@@ -230,7 +215,7 @@ void Reactor::begin_turn() {
   const auto steady_ms = std::chrono::duration_cast<milliseconds>(turn_.time_since_epoch()).count();
   if (wall_offset_ms_ == 0) wall_offset_ms_ = wall_now().value - steady_ms;
   rules_.wall = WallMs{steady_ms + wall_offset_ms_};
-  rules_.broker_away = !link_->connected() && turn_ - broker_lost_ > Rules::kBrokerPatience;
+  rules_.broker_away = !streams_verified() && turn_ - broker_lost_ > Rules::kBrokerPatience;
 }
 
 void Reactor::every_tick() {
@@ -251,6 +236,7 @@ void Reactor::every_tick() {
     if (number_ == 0) parts_.gate.forget_idle(turn_);
   }
   flush_presence(true);
+  if (turn_ >= verify_at_) verify_streams();
   tally_.publish();
   if (stopping_ && (open_count_ == 0 || turn_ >= stop_deadline_)) engine_->stop();
 }
@@ -260,7 +246,7 @@ void Reactor::end_turn() {
   for (std::size_t i = 0; i < resumable_.size(); ++i)
     if (Connection* c = find(resumable_[i])) resume_input(*c);
   resumable_.clear();
-  for (std::size_t i = 0; i < lanes_.size(); ++i) {
+  for (std::size_t i = 0; i < lanes_.size() && streams_verified(); ++i) {
     const auto interval = i < lanes_.size() / 2 ? kBatchInterval : kGroupBatchInterval;
     lanes_[i].lane->flush(turn_, engine_->under_load() ? interval : interval.zero());
   }

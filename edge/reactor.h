@@ -3,6 +3,7 @@
 // Owner: EdgeApp, which builds it on the reactor's thread. Only post() and stop() may be called from elsewhere.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <string>
@@ -13,6 +14,7 @@
 
 #include "base/config.h"
 #include "broker/bus.h"
+#include "broker/continuity.h"
 #include "broker/lane.h"
 #include "broker/nats_link.h"
 #include "edge/connection.h"
@@ -40,6 +42,8 @@ struct ReactorParts {  // shared, outlive the reactor
   Gate& gate;
   EdgeMetrics& metrics;
   const TlsContext* tls;  // nullptr: no listener wants it
+  broker::HighWater& high_water;
+  std::atomic<bool>& broker_lost;  // set by a reactor that has noticed it, for the control thread
 };
 
 class Reactor final : SocketHandler {
@@ -49,6 +53,7 @@ class Reactor final : SocketHandler {
   static constexpr std::size_t kBucketsMax = 65'536;      // of devices that left while over their rate
   static constexpr std::chrono::seconds kStopPatience{4};
   static constexpr std::uint32_t kGoingAwayMsMin = 500, kGoingAwayMsMax = 5'000;
+  static constexpr milliseconds kVerifyEvery{250};  // while the broker does not say whether its streams continue
 
   // Throws when NATS is not there within NatsLink's patience, or the engine that was asked for is refused.
   Reactor(const ReactorParts& parts, int number, std::vector<int> listeners);
@@ -66,6 +71,7 @@ class Reactor final : SocketHandler {
   void set_owner(Partition partition, Owner owner);
   void lose_owner(Partition partition);
   void set_revoked(DeviceId device, bool revoked);
+  void set_incarnation(std::uint64_t incarnation);
   bool broker_connected() const { return link_ != nullptr && link_->connected(); }
   std::string_view engine_name() const { return engine_->name(); }
 
@@ -125,6 +131,13 @@ class Reactor final : SocketHandler {
   void from_owner(std::string_view bytes);
   void deliver(const control::Delivery& delivery);
 
+  // reactor_broker.cpp: the streams, and whether they are still those that acknowledged
+  void make_lanes();
+  void on_broker(bool connected);
+  void verify_streams();
+  void on_verified(std::uint64_t question, std::size_t stream, StreamSeq before, const broker::Message* reply);
+  bool streams_verified() const { return unverified_ == 0 && link_->connected(); }
+
   // reactor_presence.cpp
   void watch(Connection& c);
   void offer_watch(Connection& c, std::optional<Partition> only);
@@ -178,6 +191,9 @@ class Reactor final : SocketHandler {
   std::uint64_t ids_ = 0;
   std::uint32_t open_count_ = 0;
   bool listening_ = false, stopping_ = false;
+  std::size_t unverified_ = 0;       // streams that are not known to continue; until then lanes hold still
+  std::uint64_t verification_ = 0;   // number of the round of questions
+  TimePoint verify_at_ = TimePoint::max();
 
   std::vector<ConnId> dirty_, resumable_, ticks_;
   std::vector<ConnId> watching_, watching_new_;  // those with a watch to offer or entries to tell

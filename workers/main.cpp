@@ -1,13 +1,17 @@
 // barid-worker: reads the configuration, wires the roles, waits for a signal.
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <nlohmann/json.hpp>
 
 #include "base/config.h"
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/observe.h"
+#include "broker/continuity.h"
 #include "broker/control.h"
+#include "broker/guard.h"
 #include "storage/pool.h"
+#include "storage/stream_marks.h"
 #include "workers/delivery/owner.h"
 #include "workers/directory/code_sender.h"
 #include "workers/directory/secrets.h"
@@ -30,6 +34,30 @@ struct DirectoryRole {
   std::unique_ptr<barid::directory::CodeSender> sender;
   barid::directory::DirectoryService service;
 };
+
+// What the guard keeps outside of the broker: in Postgres, which only the directory role has.
+barid::broker::Guard::Hooks guard_hooks(DirectoryRole* directory, prometheus::Counter& renewals) {
+  using barid::broker::SavedMarks;
+  barid::broker::Guard::Hooks hooks;
+  hooks.renewed = [&renewals] { renewals.Increment(); };
+  if (directory == nullptr) return hooks;
+  hooks.load = [directory]() -> std::optional<SavedMarks> {
+    const auto row = barid::storage::StreamMarks(directory->pool).load();
+    if (!row) return std::nullopt;
+    SavedMarks saved{row->incarnation, row->boot, {}};
+    for (const auto& mark : nlohmann::json::parse(row->marks))
+      saved.marks.push_back({mark.value("stream", ""), mark.value("created", ""),
+                             barid::StreamSeq(mark.value("last", std::uint64_t{0}))});
+    return saved;
+  };
+  hooks.save = [directory](const SavedMarks& saved) {
+    auto marks = nlohmann::json::array();
+    for (const auto& mark : saved.marks)
+      marks.push_back({{"stream", mark.stream}, {"created", mark.created}, {"last", mark.last.value}});
+    barid::storage::StreamMarks(directory->pool).save({saved.incarnation, saved.boot, marks.dump()});
+  };
+  return hooks;
+}
 
 }  // namespace
 
@@ -63,6 +91,8 @@ int main(int argc, char** argv) {
       return std::find(config.worker.roles.begin(), config.worker.roles.end(), role) != config.worker.roles.end();
     };
     broker::Control control(config.nats, config.worker.name);
+    broker::HighWater high_water(broker::HighWater::of_workers(config.nats.inbox_shards));
+    std::unique_ptr<broker::Guard> guard;
     std::unique_ptr<delivery::Owner> owner;
     std::unique_ptr<fanout::Fanout> fanout;
     std::unique_ptr<DirectoryRole> directory;
@@ -70,6 +100,7 @@ int main(int argc, char** argv) {
     Observe observe(config.worker.name, config.worker.observe_port, [&]() -> std::string {
       if (!up) return "starting";
       if (!control.connected()) return "nats-server can't be reached";
+      if (!guard->settled()) return "the streams are being looked at";
       if (directory)
         if (auto missing = directory->service.not_ready(); !missing.empty()) return missing;
       if (fanout)
@@ -77,7 +108,11 @@ int main(int argc, char** argv) {
       return owner ? owner->missing() : std::string();
     });
     if (has_role("directory")) directory = std::make_unique<DirectoryRole>(config, control, observe);
-    if (has_role("delivery")) owner = std::make_unique<delivery::Owner>(config, control, observe);
+    guard = std::make_unique<broker::Guard>(
+        control, config, high_water,
+        guard_hooks(directory.get(), observe.counter("barid_incarnations_total",
+                                                     "Times that the broker was found to have lost messages")));
+    if (has_role("delivery")) owner = std::make_unique<delivery::Owner>(config, control, high_water, observe);
     if (has_role("fanout")) fanout = std::make_unique<fanout::Fanout>(config, control, observe);
     up = true;
     int signal = 0;
@@ -86,6 +121,7 @@ int main(int argc, char** argv) {
     up = false;
     fanout.reset();
     owner.reset();
+    guard.reset();
     directory.reset();
   } catch (const std::exception& error) {
     SPDLOG_CRITICAL("{}", error.what());

@@ -104,6 +104,10 @@ ALTER TABLE copies ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
 -- held: could not be decrypted, its content is the ciphertext; 1 + times asked for again
 ALTER TABLE messages ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX messages_held ON messages(from_device, seq) WHERE held > 0;
+)sql",
+                                              R"sql(
+-- null: nothing to ask; else the page of the list of our groups that is asked for next
+ALTER TABLE meta ADD COLUMN list_groups_after INTEGER;
 )sql"};
 
 }  // namespace barid::client

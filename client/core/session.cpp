@@ -197,7 +197,7 @@ void Session::on(const wire::Welcome& welcome, Now now) {
   phase_since_ = now.steady;
   stale_ = 0;
   if (welcome.incarnation != account_.incarnation) {
-    store_.offer_again(welcome.incarnation);
+    store_.offer_again(welcome.incarnation, now.wall);
     account_.incarnation = welcome.incarnation;
   }
   sender_.connected(welcome.send_window);

@@ -89,9 +89,10 @@ class Session {
     std::uint32_t up_to = 0;  // the highest one-time prekey; 0: only asks what the server has
   };
   struct KeysAsked {};
+  struct GroupsAsked {};
   struct Call {
-    // the shell's, a peer to resolve, a user whose devices changed, a group to fetch, keys to send or to fetch
-    std::variant<std::monostate, Peer, UserId, GroupId, KeysSent, KeysAsked> purpose;
+    // the shell's, a peer to resolve, a user whose devices changed, a group to fetch, keys to send or to fetch, our groups
+    std::variant<std::monostate, Peer, UserId, GroupId, KeysSent, KeysAsked, GroupsAsked> purpose;
     decltype(wire::Request::body) body;
     TimePoint deadline;
   };
@@ -121,6 +122,7 @@ class Session {
   void answered(const Call& call, const wire::Response& response, Now now);
   void answered_peer(const Peer& peer, const wire::Response& response, Now now);
   void answered_user(UserId user, const wire::Response& response, Now now);
+  void answered_groups(const wire::Response& response, Now now);
   void answered_group(GroupId group, const wire::Response& response, Now now);
   void answered_keys(const Call& call, const wire::Response& response, Now now);
   void exchange_keys(Now now);

@@ -81,6 +81,7 @@ void Session::answered(const Call& call, const wire::Response& response, Now now
   if (const auto* peer = std::get_if<Peer>(&call.purpose)) return answered_peer(*peer, response, now);
   if (const auto* user = std::get_if<UserId>(&call.purpose)) return answered_user(*user, response, now);
   if (const auto* group = std::get_if<GroupId>(&call.purpose)) return answered_group(*group, response, now);
+  if (std::holds_alternative<GroupsAsked>(call.purpose)) return answered_groups(response, now);
   if (!std::holds_alternative<std::monostate>(call.purpose)) return answered_keys(call, response, now);
   events_.emplace_back(event::Answer{response.id, response});
 }
@@ -99,6 +100,10 @@ void Session::resolve(Now now) {
       return std::get_if<UserId>(&c.purpose) && std::get<UserId>(c.purpose) == user;
     };
     if (!asked_already(same)) queued_.emplace(++last_call_, Call{user, wire::DevicesOf{user}, {}});
+  }
+  if (const auto after = store_.groups_to_list()) {
+    const auto same = [](const Call& c) { return std::holds_alternative<GroupsAsked>(c.purpose); };
+    if (!asked_already(same)) queued_.emplace(++last_call_, Call{GroupsAsked{}, wire::ListGroups{*after}, {}});
   }
   for (const GroupId group : store_.groups_to_fetch(limits::kRequestsInFlight)) {
     const auto same = [&](const Call& c) {
@@ -138,6 +143,14 @@ void Session::answered_peer(const Peer& peer, const wire::Response& response, No
   }
   if (peer.user == UserId()) store_.resolved(peer.id, contact->user);
   store_.set_devices(peer.user == UserId() ? contact->user : peer.user, contact->devices);
+}
+
+void Session::answered_groups(const wire::Response& response, Now now) {
+  dirty_ = true;
+  if (const auto* list = std::get_if<wire::GroupList>(&response.body))
+    store_.groups_listed(*list);
+  else
+    resolve_at_ = now.steady + std::max<milliseconds>(kResolveRetry, failure_of(response).after);
 }
 
 void Session::answered_group(GroupId group, const wire::Response& response, Now now) {

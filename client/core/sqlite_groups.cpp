@@ -119,7 +119,7 @@ void SqliteStore::group_event(const wire::GroupEvent& e) {
     g.version = e.version;
     g.role = wire::GroupRole::none;
     db_.run("DELETE FROM group_members WHERE group_id = ?", e.group.value);
-    db_.run("UPDATE messages SET told = 1 WHERE peer = ? AND incoming = 1 AND state = 5 AND told = 0", g.peer.value);
+    db_.run("UPDATE messages SET told = 2 WHERE peer = ? AND incoming = 1 AND state = 5 AND told = 0", g.peer.value);
     return write_group(g, false);
   }
   if (!e.name.empty()) g.name = e.name;
@@ -222,7 +222,7 @@ void SqliteStore::group_lost(GroupId group, wire::Code why) {
       "UPDATE messages SET addressed = 1, state = ?, reason = ?, revision = ? WHERE peer = ? AND incoming = 0 AND "
       "addressed = 0",
       kFailed, static_cast<int>(why), touch().value, g.peer.value);
-  db_.run("UPDATE messages SET told = 1 WHERE peer = ? AND incoming = 1 AND state = 5 AND told = 0", g.peer.value);
+  db_.run("UPDATE messages SET told = 2 WHERE peer = ? AND incoming = 1 AND state = 5 AND told = 0", g.peer.value);
 }
 
 void SqliteStore::address_to_group(std::int64_t message, GroupId group, std::int64_t created_ms) {

@@ -144,9 +144,9 @@ std::size_t SqliteStore::mark_read(PeerId peer, WallMs at) {
     if (!q.step()) return 0;  // without a write lock
   }
   Scope scope(*this);
-  // Whom we block learns nothing about us.
+  // Whom we block learns nothing about us: told = 2 is never told, also when notices are repeated.
   db_.run(
-      "UPDATE messages SET state = 5, read_ms = ?1, revision = ?2, told = (SELECT blocked FROM peers WHERE "
+      "UPDATE messages SET state = 5, read_ms = ?1, revision = ?2, told = 2 * (SELECT blocked FROM peers WHERE "
       "id = ?3) "
       "WHERE peer = ?3 AND incoming = 1 AND state < 5",
       at.value, touch().value, peer.value);

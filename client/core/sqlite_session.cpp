@@ -65,12 +65,6 @@ std::uint64_t SqliteStore::next_seq() {
   return seq;
 }
 
-void SqliteStore::offer_again(std::uint64_t incarnation) {
-  db_.run("UPDATE account SET incarnation = ?", incarnation);
-  db_.run("UPDATE copies SET pending = 1 WHERE kind IN (?, ?) AND state < ? AND gone = 0", kMessageKind, kGroupKind,
-          kFailed);
-}
-
 std::size_t SqliteStore::address_messages(std::size_t copies_max) {
   struct Waiting {
     std::int64_t id, created_ms;

@@ -30,7 +30,7 @@ class SqliteStore final : public Store {
   void rollback() noexcept override;
   Account account() override;
   void set_session_no(SessionNo number) override;
-  void offer_again(std::uint64_t incarnation) override;
+  void offer_again(std::uint64_t incarnation, WallMs at) override;
   std::size_t address_messages(std::size_t copies_max) override;
   std::vector<Peer> peers_to_resolve(std::size_t max) override;
   void resolved(PeerId peer, UserId user) override;
@@ -49,6 +49,8 @@ class SqliteStore final : public Store {
   void group_event(const wire::GroupEvent& event) override;
   void group_receipt(const wire::GroupReceipt& receipt) override;
   std::vector<GroupId> groups_to_fetch(std::size_t max) override;
+  std::optional<GroupId> groups_to_list() override;
+  void groups_listed(const wire::GroupList& list) override;
   void set_group(const wire::Group& group) override;  // also a transaction of its own
   void group_lost(GroupId group, wire::Code why) override;
   bool seals() const override { return sealing_ == Sealing::on; }

@@ -20,8 +20,9 @@ class Store {
 
   virtual Account account() = 0;
   virtual void set_session_no(SessionNo number) = 0;
-  // The broker's streams are not those that we knew: every message not yet delivered is to be sent again.
-  virtual void offer_again(std::uint64_t incarnation) = 0;
+  // The broker's streams are not those that we knew: every message not yet delivered is to be sent again, read notices
+  // of late too, and the directory is to be asked for our groups.
+  virtual void offer_again(std::uint64_t incarnation, WallMs at) = 0;
 
   // Outgoing messages become copies, one per device of the recipient, when those devices are known.
   virtual std::size_t address_messages(std::size_t copies_max) = 0;  // in the order they were written; copies made
@@ -51,6 +52,9 @@ class Store {
   virtual void group_event(const wire::GroupEvent& event) = 0;
   virtual void group_receipt(const wire::GroupReceipt& receipt) = 0;
   virtual std::vector<GroupId> groups_to_fetch(std::size_t max) = 0;
+  // The list of our groups is to be asked for, from behind this one (0: from the start); groups_listed takes a page.
+  virtual std::optional<GroupId> groups_to_list() = 0;
+  virtual void groups_listed(const wire::GroupList& list) = 0;
   virtual void set_group(const wire::Group& group) = 0;        // as the directory has it
   virtual void group_lost(GroupId group, wire::Code why) = 0;  // we are not in it: what waits for it fails
 

@@ -9,19 +9,13 @@
 #include <random>
 #include <sstream>
 
-#include "base/crypto.h"
 #include "base/log.h"
-#include "client/core/client.h"
-#include "client/core/server_url.h"
-#include "schemas/content.h"
-#include "tests/faults/stack.h"
+#include "tests/faults/device.h"
 
 namespace barid {
 namespace {
 
 using namespace std::chrono_literals;
-using client::Client;
-using client::SqliteStore;
 using client::State;
 
 constexpr std::size_t kWrittenTogether = 400;  // messages that Alice writes between two looks at the world
@@ -55,61 +49,6 @@ std::vector<std::string> lines_of(const std::string& path) {
   return lines;
 }
 
-std::string encoded(const std::string& text) {
-  auto content = content::encode(content::Text{text});
-  if (!content) throw std::runtime_error("not valid text: " + text.substr(0, 80));
-  return *content;
-}
-
-// One person's device: its store, and the client while the person is online.
-class Person {
- public:
-  Person(test::Stack& stack, const std::string& folder, const std::string& phone)
-      : folder_(folder), store_(std::make_unique<SqliteStore>(make(folder))) {
-    const auto url = client::parse_server_url(stack.server());
-    if (!url) throw std::runtime_error("server url");
-    const auto keys = crypto::make_key_pair();
-    ask(*url, wire::RequestCode{phone});
-    const auto registered = std::get<wire::Registered>(
-        ask(*url, wire::VerifyCode{phone, stack.code_for(phone), std::string(crypto::view(keys.public_key)), "test"}));
-    client::Account account;
-    account.phone = phone;
-    account.name = "test";
-    account.server = stack.server();
-    account.key = keys.secret_key;
-    account.token = registered.token;
-    account.user = registered.user;
-    account.device = registered.device;
-    store_->save_account(account);
-  }
-  void go_online() { client_ = std::make_unique<Client>(*store_, folder_); }
-  void go_offline() { client_.reset(); }
-  bool online() const { return client_ != nullptr; }
-  void turn(milliseconds wait) {
-    if (client_) client_->turn(wait);
-  }
-  void wrote() {
-    if (client_) client_->wrote();
-  }
-  SqliteStore& store() { return *store_; }
-
- private:
-  static const std::string& make(const std::string& folder) {
-    std::filesystem::create_directories(folder);
-    return folder;
-  }
-  decltype(wire::Response::body) ask(const client::ServerUrl& url, const decltype(wire::Request::body)& body) {
-    const auto response = client::call_once(url, "", body, 20s);
-    if (!response) throw std::runtime_error("request failed: " + response.error());
-    if (const auto* error = std::get_if<wire::Error>(&response->body))
-      throw std::runtime_error("request refused: " + error->text);
-    return response->body;
-  }
-  std::string folder_;
-  std::unique_ptr<SqliteStore> store_;
-  std::unique_ptr<Client> client_;
-};
-
 TEST(Fortunes, ReachBobOnceInOrderByteForByteWhileEverythingIsKilled) {
   crypto::init_crypto();
   auto texts = fortunes();
@@ -120,7 +59,7 @@ TEST(Fortunes, ReachBobOnceInOrderByteForByteWhileEverythingIsKilled) {
 
   test::Stack stack({{"edge", "sends_per_device", "{ per_second = 5000, burst = 2000 }"}});
   const test::TempDir dir;
-  Person alice(stack, dir.file("alice"), "+4915112340001"), bob(stack, dir.file("bob"), "+4915112340002");
+  test::Device alice(stack, dir.file("alice"), "+4915112340001"), bob(stack, dir.file("bob"), "+4915112340002");
   const auto to_bob = alice.store().ensure_phone("+4915112340002");
   alice.go_online();
 
@@ -136,7 +75,7 @@ TEST(Fortunes, ReachBobOnceInOrderByteForByteWhileEverythingIsKilled) {
     {
       client::Scope together(alice.store());
       for (std::size_t i = 0; i < kWrittenTogether && written < texts.size(); ++i, ++written)
-        alice.store().enqueue(to_bob.id, encoded(texts[written]), wall_now());
+        alice.store().enqueue(to_bob.id, test::text_content(texts[written]), wall_now());
       together.commit();
     }
     alice.wrote();
@@ -181,7 +120,7 @@ TEST(Fortunes, ReachBobOnceInOrderByteForByteWhileEverythingIsKilled) {
   const auto got = bob.store().history(from_alice->id, texts.size() + 1);
   ASSERT_EQ(got.size(), texts.size()) << "lost or doubled";
   for (std::size_t i = 0; i < got.size(); ++i)
-    ASSERT_EQ(got[i].content, encoded(texts[i])) << "message " << i << " of " << texts.size();
+    ASSERT_EQ(got[i].content, test::text_content(texts[i])) << "message " << i << " of " << texts.size();
   std::printf("%zu texts, worker killed %d times, edge %d times, Bob came %d times\n", texts.size(), kills_of_worker,
               kills_of_edge, comings);
 }

@@ -56,15 +56,13 @@ Ran run(const std::vector<std::string>& argv, std::chrono::seconds patience) {
 }
 
 Stack::Stack(const std::vector<Setting>& settings) : port_base_(free_port() / 10 * 10) {
-  const std::vector<std::string> up{"--detach", "--no-build",  "--data",
-                                    data(),     "--port-base", std::to_string(port_base_)};
   if (!settings.empty()) {
     // The configuration is written at the first start; then the processes read the edited one.
-    auto stores = up;
+    auto stores = up_options();
     stores.push_back("--stores-only");
     const Ran first = run(ops("up", stores), 120s);
     if (first.status != 0) throw std::runtime_error("ops/up --stores-only failed:\n" + first.output);
-    run(ops("down", {"--data", data()}), 60s);
+    down();
     std::filesystem::remove_all(data() + "/nats/store");  // its topology is to be the edited one's
     for (Setting setting : settings) {
       for (int offset = 7; offset <= 9; ++offset) {
@@ -75,14 +73,29 @@ Stack::Stack(const std::vector<Setting>& settings) : port_base_(free_port() / 10
       set_in_file(data() + "/barid.toml", setting);
     }
   }
-  const Ran second = run(ops("up", up), 120s);
-  if (second.status != 0) throw std::runtime_error("ops/up failed:\n" + second.output);
+  up();
   server_ = "tcp://127.0.0.1:" + std::to_string(status().at("ports").at("tcp").get<int>());
 }
 
 Stack::~Stack() {
   if (const char* keep = std::getenv("BARID_KEEP_LOGS")) run({"/bin/cp", "-r", data() + "/log", keep}, 10s);
-  run(ops("down", {"--data", data()}), 60s);
+  down();
+}
+
+std::vector<std::string> Stack::up_options() const {
+  return {"--detach", "--no-build", "--data", data(), "--port-base", std::to_string(port_base_)};
+}
+
+void Stack::down() { run(ops("down", {"--data", data()}), 60s); }
+
+void Stack::up() {
+  const Ran ran = run(ops("up", up_options()), 120s);
+  if (ran.status != 0) throw std::runtime_error("ops/up failed:\n" + ran.output);
+}
+
+void Stack::control(const std::string& command, const std::string& process) {
+  const Ran ran = run({std::string(BARID_BUILD) + "/bin/barid-supervisor", "ctl", "--run-dir", data() + "/run", command, process}, 60s);
+  if (ran.status != 0) throw std::runtime_error(command + " " + process + " failed:\n" + ran.output);
 }
 
 nlohmann::json Stack::status() {

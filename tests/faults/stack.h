@@ -27,6 +27,9 @@ class Stack {
   int port(int offset) const { return port_base_ + offset; }
   pid_t pid_of(const std::string& process);  // by the beginning of its name: "edge", "worker", "nats", "postgres"
   void kill(const std::string& process);     // -9; the supervisor starts it again
+  void down();                               // all of it, in order; the data stay
+  void up();                                 // again
+  void control(const std::string& command, const std::string& process);  // "stop" or "start"; waits until it is done
   std::string server() const;                // tcp://127.0.0.1:PORT
   std::string websocket() {
     return "ws://127.0.0.1:" + std::to_string(status().at("ports").at("websocket").get<int>());
@@ -35,6 +38,7 @@ class Stack {
   std::string code_for(const std::string& phone);  // the one-time code that was sent last; waits for it
 
  private:
+  std::vector<std::string> up_options() const;
   TempDir dir_;
   int port_base_;
   std::string server_;

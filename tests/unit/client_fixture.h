@@ -44,7 +44,7 @@ class FullDisk final : public Store {
   void rollback() noexcept override { real_.rollback(); }
   Account account() override { return real_.account(); }
   void set_session_no(SessionNo n) override { real_.set_session_no(n); }
-  void offer_again(std::uint64_t i) override { real_.offer_again(i); }
+  void offer_again(std::uint64_t i, WallMs at) override { real_.offer_again(i, at); }
   std::size_t address_messages(std::size_t n) override { return real_.address_messages(n); }
   std::vector<Peer> peers_to_resolve(std::size_t n) override { return real_.peers_to_resolve(n); }
   void resolved(PeerId p, UserId u) override { real_.resolved(p, u); }
@@ -64,6 +64,8 @@ class FullDisk final : public Store {
   void group_event(const wire::GroupEvent& e) override { real_.group_event(e); }
   void group_receipt(const wire::GroupReceipt& r) override { real_.group_receipt(r); }
   std::vector<GroupId> groups_to_fetch(std::size_t n) override { return real_.groups_to_fetch(n); }
+  std::optional<GroupId> groups_to_list() override { return real_.groups_to_list(); }
+  void groups_listed(const wire::GroupList& l) override { real_.groups_listed(l); }
   void set_group(const wire::Group& g) override { real_.set_group(g); }
   void group_lost(GroupId g, wire::Code c) override { real_.group_lost(g, c); }
 

@@ -36,6 +36,17 @@ Lease::Lease(broker::Control& control, const Config& config, Incarnation incarna
       last_beat_[*worker] = steady_now();
     wake_.notify_all();
   });
+  // Other streams, or some that lost messages: nothing that an owner remembers of them is true any more.
+  control_.watch(broker::kMetaBucket, [this](const broker::KvEntry& entry) {
+    if (entry.key != broker::kMetaIncarnation || entry.deleted) return;
+    std::lock_guard lock(mutex_);
+    if (!incarnation_seen_.empty() && incarnation_seen_ != entry.value) {
+      all_doubted_ = true;
+      settled_ = false;
+      wake_.notify_all();
+    }
+    incarnation_seen_ = entry.value;
+  });
   thread_ = std::thread([this] { run(); });
 }
 
@@ -60,7 +71,7 @@ void Lease::run() {
   while (true) {
     {
       std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, kReviewEvery, [this] { return stop_ || !doubted_.empty(); });
+      wake_.wait_for(lock, kReviewEvery, [this] { return stop_ || all_doubted_ || !doubted_.empty(); });
       if (stop_) break;
     }
     try {
@@ -108,6 +119,7 @@ bool Lease::should_own(Partition partition, const std::vector<std::string>& live
 }
 
 void Lease::review() {
+  std::map<Partition, Epoch> given_up;
   {
     std::lock_guard lock(mutex_);
     for (const auto& [partition, epoch] : doubted_) {
@@ -115,7 +127,9 @@ void Lease::review() {
       if (found != owned_.end() && found->second == epoch) owned_.erase(found);
     }
     doubted_.clear();
+    if (std::exchange(all_doubted_, false)) given_up = std::exchange(owned_, {});
   }
+  for (const auto& [partition, epoch] : given_up) hooks_.drop(partition, epoch);
   const auto live = live_workers();
   bool all = true;
   for (std::uint16_t p = 0; p < config_.nats.partitions; ++p) {
@@ -129,7 +143,7 @@ void Lease::review() {
     }
   }
   std::lock_guard lock(mutex_);
-  settled_ = all && doubted_.empty();
+  settled_ = all && !all_doubted_ && doubted_.empty();
 }
 
 std::optional<Lease::Entry> Lease::read_entry(Partition partition) {
@@ -155,7 +169,10 @@ void Lease::take_over(Partition partition, const std::vector<std::string>& live)
   if (entry && !entry->released && entry->worker != config_.worker.name &&
       std::find(live.begin(), live.end(), entry->worker) != live.end())
     return;  // its owner lives and will release it
-  const Epoch epoch((entry ? entry->epoch.value : 0) + 1);
+  // At least the clock's seconds: above what edges have seen even when the broker has forgotten its epochs.
+  const auto clock = static_cast<std::uint64_t>(std::max<std::int64_t>(0, wall_now().value / 1000));
+  const Epoch epoch(std::max({entry ? entry->epoch.value + 1 : 1, highest_[partition].value + 1, clock}));
+  highest_[partition] = epoch;
   const std::string deliver_subject = hooks_.prepare(partition, epoch);
   if (!control_.put_if(broker::kOwnersBucket, broker::owner_key(partition, stage_), entry_json(epoch, false),
                        entry ? entry->revision : 0)) {

@@ -62,12 +62,15 @@ class Lease {
   broker::Stage stage_;
   Hooks hooks_;
   std::map<Partition, Epoch> owned_;  // lease thread only
+  std::map<Partition, Epoch> highest_;  // that we have seen, whatever the broker has forgotten
   std::uint64_t beats_ = 0;
 
   mutable std::mutex mutex_;  // guards the rest
   std::condition_variable wake_;
   std::map<std::string, TimePoint> last_beat_;  // by worker name, our clock
   std::set<std::pair<Partition, Epoch>> doubted_;
+  std::string incarnation_seen_;  // of the streams
+  bool all_doubted_ = false;
   bool stop_ = false;
   std::atomic<bool> settled_{false};
   std::thread thread_;

@@ -38,7 +38,7 @@ CoreConfig core_config(Partition partition, const Config& config) {
 }  // namespace
 
 Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Directory& directory, NatsLink& link,
-             Edges& edges, ReceiptLanes& receipts, Doubt doubt)
+             Edges& edges, ReceiptLanes& receipts, broker::HighWater& high_water, Doubt doubt)
     : partition_(partition),
       epoch_(epoch),
       config_(config),
@@ -50,7 +50,9 @@ Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Direc
       presence_(partition, epoch, config, directory, link, edges),
       deliver_subject_(link.new_inbox()),
       parks_(link, partition, config.nats.inbox_shards,
-             {[this](const Address& to, const std::vector<Tag>& tags, StreamSeq seq, std::string_view batch) {
+             {[this, &high_water](const Address& to, const std::vector<Tag>& tags, StreamSeq seq, std::string_view batch) {
+                high_water.note(
+                    broker::HighWater::kFirstInbox + broker::inbox_shard(to.device, config_.nats.inbox_shards), seq);
                 core_.on_parked(to, tags, seq, batch);
               },
               [this](const Address& to, const std::vector<Tag>& tags) { core_.on_park_refused(to, tags); }}) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/config.h"
+#include "broker/continuity.h"
 #include "broker/lane.h"
 #include "broker/nats_link.h"
 #include "workers/delivery/core.h"
@@ -29,7 +30,7 @@ class Owned final : public Port {
   using Doubt = std::function<void(const std::string& why)>;  // the stream can't be trusted any more: take over anew
 
   Owned(Partition partition, Epoch epoch, const Config& config, const Directory& directory, broker::NatsLink& link,
-        Edges& edges, ReceiptLanes& receipts, Doubt doubt);
+        Edges& edges, ReceiptLanes& receipts, broker::HighWater& high_water, Doubt doubt);
   ~Owned() override;
   Owned(const Owned&) = delete;
   Owned& operator=(const Owned&) = delete;

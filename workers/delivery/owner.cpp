@@ -114,9 +114,10 @@ struct Owner::Metrics {
   }
 };
 
-Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
+Owner::Owner(const Config& config, broker::Control& control, broker::HighWater& high_water, Observe& observe)
     : config_(config),
       control_(control),
+      high_water_(high_water),
       incarnation_(crypto::random_u64()),
       metrics_(std::make_unique<Metrics>(observe)) {
   link_ = std::make_unique<broker::NatsLink>(loop_, config.nats, config.worker.name,
@@ -142,7 +143,7 @@ Owner::Owner(const Config& config, broker::Control& control, Observe& observe)
                      std::promise<std::string> subject;
                      loop_.post([&] {
                        auto& slot = owned_[p];
-                       slot = std::make_unique<Owned>(p, e, config_, directory_, *link_, edges_, *receipts_,
+                       slot = std::make_unique<Owned>(p, e, config_, directory_, *link_, edges_, *receipts_, high_water_,
                                                       [this, p, e](const std::string& why) { doubt(p, e, why); });
                        subject.set_value(slot->deliver_subject());
                      });

@@ -12,6 +12,7 @@
 #include "base/loop.h"
 #include "base/observe.h"
 #include "broker/bus.h"
+#include "broker/continuity.h"
 #include "broker/control.h"
 #include "broker/nats_link.h"
 #include "workers/delivery/edges.h"
@@ -22,7 +23,8 @@ namespace barid::delivery {
 
 class Owner {
  public:
-  Owner(const Config& config, broker::Control& control, Observe& observe);
+  // high_water: of this process; inbox streams' places are noted there.
+  Owner(const Config& config, broker::Control& control, broker::HighWater& high_water, Observe& observe);
   ~Owner();  // releases the partitions, stops the loop, joins
   Owner(const Owner&) = delete;
   Owner& operator=(const Owner&) = delete;
@@ -45,6 +47,7 @@ class Owner {
 
   const Config& config_;
   broker::Control& control_;
+  broker::HighWater& high_water_;
   Incarnation incarnation_;
   Loop loop_;
   Directory directory_;  // loop thread
