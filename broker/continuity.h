@@ -45,9 +45,9 @@ class HighWater {
   Verdict judge(std::size_t stream, StreamSeq before, std::string_view info);
   Verdict judge(std::size_t stream, StreamSeq before, const std::string& created, StreamSeq last);
 
-  std::vector<StreamMark> marks() const;        // of streams about which something is known
-  void remember(const StreamMark& mark);        // from a time before this process; a stream not ours is ignored
-  void forget();                                // the streams are new ones
+  std::vector<StreamMark> marks() const;         // of streams about which something is known
+  void remember(const StreamMark& mark);         // from a time before this process; a stream not ours is ignored
+  void forget();                                 // the streams are new ones
   static std::vector<std::string> of_senders();  // INGRESS_0, FANOUT: what edges publish to
   static std::vector<std::string> of_workers(std::uint16_t inbox_shards);
   static constexpr std::size_t kIngress = 0, kFanout = 1, kFirstInbox = 2;  // in these lists

@@ -54,12 +54,14 @@ void Guard::run() {
     } catch (const std::exception& error) {
       settled_ = false;
       wait = kRetry;
-      if (!std::exchange(complained, true)) SPDLOG_WARN("the streams can't be looked at: {}; trying again", error.what());
+      if (!std::exchange(complained, true))
+        SPDLOG_WARN("the streams can't be looked at: {}; trying again", error.what());
     }
     const TimePoint next = steady_now() + wait;
     std::unique_lock lock(mutex_);
     // A reconnection may have been to a server that lost something: look at once.
-    while (!stop_ && steady_now() < next && control_.reconnects() == reconnects_) wake_.wait_for(lock, milliseconds(100));
+    while (!stop_ && steady_now() < next && control_.reconnects() == reconnects_)
+      wake_.wait_for(lock, milliseconds(100));
     if (stop_) break;
   }
   try {
@@ -120,8 +122,10 @@ void Guard::save(bool clean) {
 
 void Guard::renew(const std::string& why) {
   incarnation_ = renew_incarnation(control_, incarnation_);
-  SPDLOG_ERROR("the broker has lost messages that it had acknowledged ({}). New incarnation {}: devices offer again what is not yet delivered", why,
-               hex_id(incarnation_));
+  SPDLOG_ERROR(
+      "the broker has lost messages that it had acknowledged ({}). New incarnation {}: devices offer again what is not "
+      "yet delivered",
+      why, hex_id(incarnation_));
   high_water_.forget();
   if (hooks_.renewed) hooks_.renewed();
 }

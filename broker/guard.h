@@ -21,7 +21,8 @@ namespace barid::broker {
 // What is kept outside of the broker, for the time when every process was down.
 struct SavedMarks {
   std::uint64_t incarnation = 0;
-  std::string boot;  // the machine's boot while they were written; empty: the last stop was clean, or the broker is elsewhere
+  std::string
+      boot;  // the machine's boot while they were written; empty: the last stop was clean, or the broker is elsewhere
   std::vector<StreamMark> marks;
 };
 

@@ -127,8 +127,8 @@ void EdgeApp::start_reactors() {
     auto ready = started.get_future();
     threads_.emplace_back([this, i, mine = std::move(sockets[i]), started = std::move(started)]() mutable {
       try {
-        Reactor reactor({config_, meta_, gate_, *metrics_, tls_.get(), high_water_, broker_lost_},
-                        static_cast<int>(i), std::move(mine));
+        Reactor reactor({config_, meta_, gate_, *metrics_, tls_.get(), high_water_, broker_lost_}, static_cast<int>(i),
+                        std::move(mine));
         {
           const std::lock_guard lock(mutex_);
           reactors_[i] = &reactor;
@@ -164,7 +164,9 @@ void EdgeApp::look_at_streams() {
     for (std::size_t i = 0; i < high_water_.size(); ++i) {
       const StreamSeq before = high_water_.last(i);
       const std::string info = control_->js_api("STREAM.INFO." + high_water_.stream(i), "");
-      if (high_water_.judge(i, before, info) == HighWater::Verdict::behind) broker_lost_ = true;
+      const HighWater::Verdict verdict = high_water_.judge(i, before, info);
+      if (verdict == HighWater::Verdict::gone) return;  // a worker makes it anew
+      if (verdict == HighWater::Verdict::behind) broker_lost_ = true;
     }
     const auto entry = control_->get(broker::kMetaBucket, broker::kMetaIncarnation);
     std::uint64_t there = 0;

@@ -32,7 +32,8 @@ Reactor::Reactor(const ReactorParts& parts, int number, std::vector<int> listene
   rules_.address_key = parts.meta.address_key;
   const Incarnation incarnation(crypto::random_u64());
   const std::string name = config.edge.name + "/" + std::to_string(number);
-  link_ = std::make_unique<broker::NatsLink>(*engine_, config.nats, "barid-edge " + name, [this](bool connected) { on_broker(connected); });
+  link_ = std::make_unique<broker::NatsLink>(*engine_, config.nats, "barid-edge " + name,
+                                             [this](bool connected) { on_broker(connected); });
   bus_ = std::make_unique<broker::EdgeBus>(*engine_, name + "/" + hex_id(incarnation.value),
                                            [this](std::string_view bytes) { from_owner(bytes); });
   owners_ = std::make_unique<Owners>(*bus_, incarnation, parts.meta.partitions);

@@ -191,8 +191,8 @@ class Reactor final : SocketHandler {
   std::uint64_t ids_ = 0;
   std::uint32_t open_count_ = 0;
   bool listening_ = false, stopping_ = false;
-  std::size_t unverified_ = 0;       // streams that are not known to continue; until then lanes hold still
-  std::uint64_t verification_ = 0;   // number of the round of questions
+  std::size_t unverified_ = 0;      // streams that are not known to continue; until then lanes hold still
+  std::uint64_t verification_ = 0;  // number of the round of questions
   TimePoint verify_at_ = TimePoint::max();
 
   std::vector<ConnId> dirty_, resumable_, ticks_;

@@ -48,9 +48,10 @@ void Reactor::verify_streams() {
   unverified_ = parts_.high_water.size();
   verify_at_ = engine_->now() + kVerifyEvery;
   for (std::size_t i = 0; i < parts_.high_water.size(); ++i)
-    link_->request("$JS.API.STREAM.INFO." + parts_.high_water.stream(i), {}, {},
-                   [this, question, i, before = parts_.high_water.last(i)](
-                       const broker::Message* reply, broker::NatsLink::Failure) { on_verified(question, i, before, reply); });
+    link_->request(
+        "$JS.API.STREAM.INFO." + parts_.high_water.stream(i), {}, {},
+        [this, question, i, before = parts_.high_water.last(i)](
+            const broker::Message* reply, broker::NatsLink::Failure) { on_verified(question, i, before, reply); });
 }
 
 void Reactor::on_verified(std::uint64_t question, std::size_t stream, StreamSeq before, const broker::Message* reply) {

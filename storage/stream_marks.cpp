@@ -20,9 +20,11 @@ std::optional<StreamMarks::Saved> StreamMarks::load() {
 void StreamMarks::save(const Saved& saved) {
   pool_->transact("note how far the streams have come", [&](pqxx::transaction_base& work) {
     work.exec_params0(
-        "INSERT INTO stream_marks AS s (incarnation, boot, marks) VALUES ($1, $2, $3::jsonb) ON CONFLICT (one) DO UPDATE "
+        "INSERT INTO stream_marks AS s (incarnation, boot, marks) VALUES ($1, $2, $3::jsonb) ON CONFLICT (one) DO "
+        "UPDATE "
         "SET incarnation = excluded.incarnation, boot = excluded.boot, marks = CASE WHEN s.incarnation <> "
-        "excluded.incarnation THEN excluded.marks ELSE (SELECT coalesce(jsonb_agg(best), '[]') FROM (SELECT DISTINCT ON "
+        "excluded.incarnation THEN excluded.marks ELSE (SELECT coalesce(jsonb_agg(best), '[]') FROM (SELECT DISTINCT "
+        "ON "
         "(m->>'stream') m AS best FROM jsonb_array_elements(s.marks || excluded.marks) m ORDER BY m->>'stream', "
         "(m->>'last')::numeric DESC, m->>'created' DESC) b) END",
         static_cast<std::int64_t>(saved.incarnation), saved.boot, saved.marks);

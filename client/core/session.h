@@ -91,7 +91,8 @@ class Session {
   struct KeysAsked {};
   struct GroupsAsked {};
   struct Call {
-    // the shell's, a peer to resolve, a user whose devices changed, a group to fetch, keys to send or to fetch, our groups
+    // the shell's, a peer to resolve, a user whose devices changed, a group to fetch, keys to send or to fetch, our
+    // groups
     std::variant<std::monostate, Peer, UserId, GroupId, KeysSent, KeysAsked, GroupsAsked> purpose;
     decltype(wire::Request::body) body;
     TimePoint deadline;

@@ -94,7 +94,8 @@ void Stack::up() {
 }
 
 void Stack::control(const std::string& command, const std::string& process) {
-  const Ran ran = run({std::string(BARID_BUILD) + "/bin/barid-supervisor", "ctl", "--run-dir", data() + "/run", command, process}, 60s);
+  const Ran ran = run(
+      {std::string(BARID_BUILD) + "/bin/barid-supervisor", "ctl", "--run-dir", data() + "/run", command, process}, 60s);
   if (ran.status != 0) throw std::runtime_error(command + " " + process + " failed:\n" + ran.output);
 }
 

@@ -30,7 +30,7 @@ class Stack {
   void down();                               // all of it, in order; the data stay
   void up();                                 // again
   void control(const std::string& command, const std::string& process);  // "stop" or "start"; waits until it is done
-  std::string server() const;                // tcp://127.0.0.1:PORT
+  std::string server() const;                                            // tcp://127.0.0.1:PORT
   std::string websocket() {
     return "ws://127.0.0.1:" + std::to_string(status().at("ports").at("websocket").get<int>());
   }

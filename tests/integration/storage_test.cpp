@@ -1,6 +1,8 @@
 // The storage against a real Postgres: migrations, the pool through outages, and the repositories.
 #include <gtest/gtest.h>
 
+#include <nlohmann/json.hpp>
+
 #include <atomic>
 #include <chrono>
 #include <pqxx/pqxx>
@@ -14,6 +16,7 @@
 #include "storage/migrator.h"
 #include "storage/pool.h"
 #include "storage/projections.h"
+#include "storage/stream_marks.h"
 #include "storage/throttles.h"
 #include "tests/support/servers.h"
 
@@ -62,6 +65,32 @@ class Storage : public testing::Test {
   std::unique_ptr<Pool> pool_;
 };
 std::unique_ptr<test::PrivatePostgres> Storage::postgres_;
+
+TEST_F(Storage, StreamMarksOfOneIncarnationOnlyGrow) {
+  StreamMarks marks(pool());
+  EXPECT_FALSE(marks.load().has_value());
+  marks.save({7, "boot", R"([{"stream":"A","created":"x","last":10},{"stream":"B","created":"x","last":5}])"});
+  marks.save({7, "boot",
+              R"([{"stream":"A","created":"x","last":9},{"stream":"C","created":"x","last":100}])"});  // another worker
+  auto saved = marks.load();
+  ASSERT_TRUE(saved.has_value());
+  EXPECT_EQ(saved->incarnation, 7U);
+  const auto last = [&](const char* stream) {
+    for (const auto& mark : nlohmann::json::parse(saved->marks))
+      if (mark.at("stream") == stream) return mark.at("last").get<int>();
+    return -1;
+  };
+  EXPECT_EQ(last("A"), 10);
+  EXPECT_EQ(last("B"), 5);
+  EXPECT_EQ(last("C"), 100);
+  const std::uint64_t big = 0xfedcba9876543210;  // ids of incarnations use all their bits
+  marks.save({big, "", R"([{"stream":"A","created":"y","last":1}])"});
+  saved = marks.load();
+  EXPECT_EQ(saved->incarnation, big);
+  EXPECT_EQ(saved->boot, "");
+  EXPECT_EQ(last("A"), 1);
+  EXPECT_EQ(last("B"), -1);
+}
 
 TEST_F(Storage, MigrationsApplyOnceInOrder) {
   const auto applied = migrate(url_);

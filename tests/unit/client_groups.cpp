@@ -1,4 +1,6 @@
 // Groups in the local store and in a session: events once and in order, gaps, sends, gathered receipts.
+#include <set>
+
 #include "client_fixture.h"
 
 namespace barid::client::test {
@@ -49,6 +51,41 @@ TEST_F(GroupSession, AnEventIsAppliedOnceAndAcknowledgedEachTime) {
   EXPECT_EQ(choir().version, 5U);
   EXPECT_EQ(choir().members.size(), 3U);
   EXPECT_EQ(db.notes_of(kChoir, 10).size(), 2U);
+}
+
+// docs/adr/0013: events, read notices and membership may have been lost with the broker's store.
+TEST_F(GroupSession, AnotherIncarnationAsksForTheGroupsAndFetchesTheChangedOnes) {
+  const GroupId quiet(501), left(502);
+  know_choir(3);
+  for (const GroupId id : {quiet, left}) {
+    auto g = as_directory_says(1, {kMe, kBob});
+    g.address.user = UserId(id.value);
+    db.set_group(g);
+  }
+  log_in(8, 100);
+  for (const auto& request : asked()) EXPECT_FALSE(std::holds_alternative<wire::ListGroups>(request.body));
+  lose();
+  log_in(8, 101);
+  auto requests = asked();
+  ASSERT_EQ(requests.size(), 1U);
+  EXPECT_EQ(std::get<wire::ListGroups>(requests[0].body).after, GroupId(0));
+  wire::GroupList page{{{kChoirAddress, 5, "Choir", Role::member, 3}}, true};
+  give(wire::Response{requests[0].id, page});
+  requests = asked();  // the next page, and the choir, which has changed
+  ASSERT_EQ(requests.size(), 2U);
+  EXPECT_EQ(std::get<wire::ListGroups>(requests[0].body).after, kChoir);
+  EXPECT_EQ(std::get<wire::GetGroup>(requests[1].body).group, kChoir);
+  page = {{{{UserId(quiet.value), DeviceId(0), 1}, 1, "Choir", Role::member, 2},
+           {{UserId(600), DeviceId(0), 1}, 4, "New to us", Role::member, 2}},
+          false};
+  give(wire::Response{requests[0].id, page});
+  requests = asked();  // the one that we did not know, and the one that we are perhaps not in any more
+  std::set<std::uint64_t> fetched;
+  for (const auto& request : requests) fetched.insert(std::get<wire::GetGroup>(request.body).group.value);
+  EXPECT_EQ(fetched, (std::set<std::uint64_t>{502, 600}));
+  lose();
+  log_in(8, 101);
+  for (const auto& request : asked()) EXPECT_FALSE(std::holds_alternative<wire::ListGroups>(request.body));
 }
 
 TEST_F(GroupSession, EveryKindOfEventChangesWhatItSays) {

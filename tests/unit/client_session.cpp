@@ -123,6 +123,29 @@ TEST_F(SessionTest, ChangedIncarnationOffersEverythingUndeliveredAgain) {
   EXPECT_EQ(db.account().incarnation, 101U);
 }
 
+// Read notices have no receipt of their own: those of late are told again, but not to whom we blocked when we read.
+TEST_F(SessionTest, ChangedIncarnationRepeatsReadNotices) {
+  log_in(8, 100);
+  give(wire::Deliver{kBob, kBobDevice, 1, 3, 4, text_bytes("read")});
+  db.mark_read(bob, now.wall);
+  session.outbox_changed(now);
+  ASSERT_EQ(said_only<wire::Send>().size(), 1U);
+  give(wire::Accepted{{{1, 1}}});
+  db.set_blocked(bob, true);
+  give(wire::Deliver{kBob, kBobDevice, 2, 3, 4, text_bytes("read while blocked")});
+  db.mark_read(bob, now.wall);
+  db.set_blocked(bob, false);
+  lose();
+  log_in(8, 100);
+  EXPECT_TRUE(said_only<wire::Send>().empty());
+  lose();
+  log_in(8, 101);
+  const auto sends = said_only<wire::Send>();
+  ASSERT_EQ(sends.size(), 1U);
+  EXPECT_EQ(sends[0].kind, wire::SendKind::read);
+  EXPECT_EQ(sends[0].ranges, (std::vector<SeqRange>{{1, 1}}));
+}
+
 TEST_F(SessionTest, AcknowledgesOnceABatchAndCountsRepeats) {
   log_in();
   said();

@@ -61,7 +61,7 @@ class Lease {
   Incarnation incarnation_;
   broker::Stage stage_;
   Hooks hooks_;
-  std::map<Partition, Epoch> owned_;  // lease thread only
+  std::map<Partition, Epoch> owned_;    // lease thread only
   std::map<Partition, Epoch> highest_;  // that we have seen, whatever the broker has forgotten
   std::uint64_t beats_ = 0;
 

@@ -49,13 +49,14 @@ Owned::Owned(Partition partition, Epoch epoch, const Config& config, const Direc
       core_(core_config(partition, config), directory, *this),
       presence_(partition, epoch, config, directory, link, edges),
       deliver_subject_(link.new_inbox()),
-      parks_(link, partition, config.nats.inbox_shards,
-             {[this, &high_water](const Address& to, const std::vector<Tag>& tags, StreamSeq seq, std::string_view batch) {
-                high_water.note(
-                    broker::HighWater::kFirstInbox + broker::inbox_shard(to.device, config_.nats.inbox_shards), seq);
-                core_.on_parked(to, tags, seq, batch);
-              },
-              [this](const Address& to, const std::vector<Tag>& tags) { core_.on_park_refused(to, tags); }}) {
+      parks_(
+          link, partition, config.nats.inbox_shards,
+          {[this, &high_water](const Address& to, const std::vector<Tag>& tags, StreamSeq seq, std::string_view batch) {
+             high_water.note(broker::HighWater::kFirstInbox + broker::inbox_shard(to.device, config_.nats.inbox_shards),
+                             seq);
+             core_.on_parked(to, tags, seq, batch);
+           },
+           [this](const Address& to, const std::vector<Tag>& tags) { core_.on_park_refused(to, tags); }}) {
   from_ = receipts.join({[this](Tag tag) { core_.on_receipt_durable(tag); },
                          [this](const std::string& why) { this->doubt("receipt refused: " + why); }});
 }

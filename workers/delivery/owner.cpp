@@ -143,8 +143,9 @@ Owner::Owner(const Config& config, broker::Control& control, broker::HighWater& 
                      std::promise<std::string> subject;
                      loop_.post([&] {
                        auto& slot = owned_[p];
-                       slot = std::make_unique<Owned>(p, e, config_, directory_, *link_, edges_, *receipts_, high_water_,
-                                                      [this, p, e](const std::string& why) { doubt(p, e, why); });
+                       slot =
+                           std::make_unique<Owned>(p, e, config_, directory_, *link_, edges_, *receipts_, high_water_,
+                                                   [this, p, e](const std::string& why) { doubt(p, e, why); });
                        subject.set_value(slot->deliver_subject());
                      });
                      return subject.get_future().get();
