@@ -38,6 +38,7 @@ Reactor::Reactor(const ReactorParts& parts, int number, std::vector<int> listene
                                            [this](std::string_view bytes) { from_owner(bytes); });
   owners_ = std::make_unique<Owners>(*bus_, incarnation, parts.meta.partitions);
   make_lanes();
+  broker_lost_ = engine_->now();  // until it says that its streams continue
   verify_streams();
   engine_->every(Wheel::kTick, [this] { every_tick(); });
   engine_->at_turn_end([this] { end_turn(); });
