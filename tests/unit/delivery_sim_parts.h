@@ -41,7 +41,7 @@ class Rng {  // SplitMix64: the same numbers on every machine
 struct Profile {
   bool lossy_bus, vanishing, edges_die, owners_die, slow_readers, lost_park_acks, late_publishes, failing_reads,
       resends, clock_steps, blocks, revokes, short_lives, full_inboxes, burials, garbage, redeliveries, sweeps,
-      inbox_dedups, slow_receipts, groups;
+      inbox_dedups, slow_receipts, groups, losses;
   std::size_t devices, edges, steps;
 };
 
@@ -60,8 +60,9 @@ struct Truth {
   bool in_ingress = false;
   bool shown = false;
   bool delivered_durable = false, failed_durable = false;
-  bool late = false;    // its sender offered later ones first
-  bool let_go = false;  // failed for a full inbox or as undeliverable
+  bool late = false;           // its sender offered later ones first
+  bool to_be_offered = false;  // again, because the broker has lost messages
+  bool let_go = false;         // failed for a full inbox or as undeliverable
   bool sender_saw_delivered = false, sender_saw_failed = false;
 };
 

@@ -296,10 +296,12 @@ void World::post(Device& device) {
   for (std::size_t i = 0; i < count; ++i) {
     Truth& letter = letters_[device.outbox[i]];
     letter.in_ingress = true;
+    letter.to_be_offered = false;
     auto& to = recipients.emplace_back();
     if (letter.group.value != 0) to.push_back({user_of(letter.to), letter.to});
     for (const std::size_t mate : letter.mates) {
       letters_[mate].in_ingress = true;
+      letters_[mate].to_be_offered = false;
       to.push_back({user_of(letters_[mate].to), letters_[mate].to});
     }
     batch.push_back({device.user, device.id, letter.seq, user_of(letter.to), letter.to, wall(), letter.expires_at,
@@ -318,6 +320,7 @@ void World::resend_old() {
   const std::size_t at = rng_.below(letters_.size());
   const Truth& letter = letters_[at];
   if (!letter.in_ingress || letter.sender_saw_delivered || letter.sender_saw_failed || letter.may_block) return;
+  if (letter.to_be_offered) return;  // after a loss all of it comes again, in its order
   std::string bytes;
   envelope::encode_batch(bytes, letter.from.value, 2,
                          {{user_of(letter.from), letter.from, letter.seq, user_of(letter.to), letter.to, wall(),

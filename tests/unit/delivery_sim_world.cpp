@@ -14,7 +14,7 @@ World::World(std::uint64_t seed, bool tracing) : rng_(seed * 0x2545f4914f6cdd1dU
   p.failing_reads = sometimes(40), p.resends = sometimes(60), p.clock_steps = sometimes(30), p.blocks = sometimes(25);
   p.revokes = sometimes(20), p.short_lives = sometimes(30), p.full_inboxes = sometimes(12), p.burials = sometimes(15);
   p.garbage = sometimes(20), p.redeliveries = sometimes(40), p.sweeps = sometimes(50), p.inbox_dedups = sometimes(50);
-  p.slow_receipts = sometimes(30), p.groups = sometimes(60);
+  p.slow_receipts = sometimes(30), p.groups = sometimes(60), p.losses = sometimes(25);
   p.devices = rng_.between(2, 4), p.edges = rng_.between(1, 3), p.steps = rng_.between(150, 900);
 
   config_.window_letters = rng_.between(1, 6);
@@ -106,7 +106,9 @@ void World::random_step() {
   if (dice < 985) return p.revokes ? revoke() : void();
   if (dice < 990) return p.sweeps ? sweep() : void();
   if (dice < 993) return p.garbage ? bury_garbage() : void();
-  if (dice < 996 && p.clock_steps) wall_offset_ += static_cast<std::int64_t>(rng_.below(14'400'000)) - 7'200'000;
+  if (dice < 995) return p.losses ? copy_store() : void();
+  if (dice < 996) return p.losses ? lose_store() : void();
+  if (dice < 998 && p.clock_steps) wall_offset_ += static_cast<std::int64_t>(rng_.below(14'400'000)) - 7'200'000;
 }
 
 void World::everything_once() {

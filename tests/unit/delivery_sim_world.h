@@ -19,7 +19,7 @@ namespace barid::delivery::sim {
 struct Tally {  // so that the test can prove that the simulation meets what it is meant to meet
   std::uint64_t letters = 0, shown = 0, repeats = 0, takeovers = 0, parked = 0, drained = 0, kicked = 0, buried = 0,
                 expired = 0, gone = 0, blocked = 0, lost_bus = 0, gaps = 0, repeated_publishes = 0, late_publishes = 0,
-                refused = 0, swept = 0, redelivered = 0, group_letters = 0, group_receipts = 0;
+                refused = 0, swept = 0, redelivered = 0, group_letters = 0, group_receipts = 0, losses = 0;
 };
 
 class World {
@@ -95,6 +95,12 @@ class World {
   void revoke();
   void bury_garbage();
 
+  // the broker's losses
+  void copy_store();
+  void lose_store();
+  void recount();
+  void offer_again(Device& device);
+
   // the judge
   void judge_shown(Device& device, Truth& letter, const std::string& frame);
   void take_receipt(Device& device, const wire::Receipt& receipt, const std::string& frame);
@@ -137,6 +143,12 @@ class World {
   std::uint64_t inbox_seq_ = 0;
   std::map<std::string, std::uint64_t> stored_ids_;
   std::vector<LatePublish> late_;
+  struct Store {
+    std::vector<IngressMessage> ingress;
+    std::map<DeviceId, std::map<std::uint64_t, InboxMessage>> inboxes;
+    std::uint64_t inbox_seq = 0;
+    std::map<std::string, std::uint64_t> ids;
+  } store_copy_;
   std::unordered_map<std::string, int> copies_;  // of a letter, in streams, not acknowledged and not deleted
 
   std::vector<Edge> edges_;

@@ -48,6 +48,7 @@ std::string run(std::uint64_t seed, bool tracing, Tally& total) {
   total.gaps += t.gaps, total.repeated_publishes += t.repeated_publishes, total.late_publishes += t.late_publishes;
   total.refused += t.refused, total.swept += t.swept, total.redelivered += t.redelivered;
   total.group_letters += t.group_letters, total.group_receipts += t.group_receipts;
+  total.losses += t.losses;
   return failure;
 }
 
@@ -88,7 +89,8 @@ TEST(DeliverySimulation, LosesNothingDoublesNothingAndKeepsOrderUnderAllFaults) 
                                                                     {"swept", total.swept},
                                                                     {"redelivered", total.redelivered},
                                                                     {"group_letters", total.group_letters},
-                                                                    {"group_receipts", total.group_receipts}}) {
+                                                                    {"group_receipts", total.group_receipts},
+                                                                    {"losses", total.losses}}) {
     std::printf("%s %lu\n", what, static_cast<unsigned long>(times));
     EXPECT_GT(times, seeds / 100) << what;
   }
