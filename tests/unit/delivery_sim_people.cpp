@@ -358,6 +358,8 @@ void World::revoke() {
   if (device.revoked || left <= 2) return;
   note("device ", device.id.value, " is revoked");
   device.revoked = true;
+  for (Truth& letter : letters_)
+    if (letter.from == device.id && letter.to_be_offered) letter.in_ingress = false;  // gone with its sender
   directory_.revoked.insert(device.id);
   owner_->core->on_revoked(device.id);
   after_event();
