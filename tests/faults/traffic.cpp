@@ -1,7 +1,7 @@
 #include "tests/faults/traffic.h"
 
 #include <algorithm>
-#include <csignal>
+#include <optional>
 
 #include "base/crypto.h"
 #include "client/core/server_url.h"
@@ -16,7 +16,7 @@ using client::SqliteStore;
 namespace {
 
 constexpr std::size_t kHeardTogetherMax = 200;
-constexpr milliseconds kTurnMax{100};  // more: the machine had something else to do
+constexpr milliseconds kTurn{10};
 
 std::string text_of(std::size_t number) { return content::encode(content::Text{std::to_string(number)}).value(); }
 
@@ -37,10 +37,10 @@ Traffic::Traffic(Stack& stack, const std::string& folder, std::size_t pairs, mil
   if (!url) throw std::runtime_error("server url");
   const auto phone_of = [](std::size_t i) { return "+49151200" + std::to_string(10'000 + i); };
   for (std::size_t i = 0; i < 2 * pairs; ++i) {
-    Person p;
-    p.folder = folder + "/" + std::to_string(i);
-    std::filesystem::create_directories(p.folder);
-    p.store = std::make_unique<SqliteStore>(":memory:", SqliteStore::Sealing::off);
+    auto p = std::make_unique<Person>();
+    p->folder = folder + "/" + std::to_string(i);
+    std::filesystem::create_directories(p->folder);
+    p->store = std::make_unique<SqliteStore>(":memory:", SqliteStore::Sealing::off);
     const auto keys = crypto::make_key_pair();
     ask(*url, wire::RequestCode{phone_of(i)});
     const auto registered =
@@ -54,112 +54,126 @@ Traffic::Traffic(Stack& stack, const std::string& folder, std::size_t pairs, mil
     account.token = registered.token;
     account.user = registered.user;
     account.device = registered.device;
-    p.store->save_account(account);
-    p.home = partition_of(registered.user, partitions);
-    p.partner = i ^ 1U;
-    p.to = p.store->ensure_phone(phone_of(p.partner)).id;
+    p->store->save_account(account);
+    p->home = partition_of(registered.user, partitions);
+    p->partner = i ^ 1U;
+    p->to = p->store->ensure_phone(phone_of(p->partner)).id;
     people_.push_back(std::move(p));
   }
   const TimePoint now = steady_now();
-  for (std::size_t i = 0; i < people_.size(); ++i) {
-    people_[i].client = std::make_unique<Client>(*people_[i].store, people_[i].folder);
-    people_[i].next = now + pace * static_cast<int>(i) / static_cast<int>(people_.size());
+  for (std::size_t i = 0; i < people_.size(); ++i)
+    people_[i]->thread = std::thread(&Traffic::live, this, std::ref(*people_[i]),
+                                     now + pace * static_cast<int>(i) / static_cast<int>(people_.size()));
+}
+
+Traffic::~Traffic() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  for (auto& person : people_) person->thread.join();
+}
+
+void Traffic::live(Person& person, TimePoint next) {
+  Client client(*person.store, person.folder);
+  while (true) {
+    const TimePoint now = steady_now();
+    std::optional<std::size_t> number;
+    {
+      const std::lock_guard lock(mutex_);
+      if (stop_) return;
+      if (writing_ && now >= next) {
+        number = person.written++;
+        person.resting = false;
+      }
+    }
+    if (number) {
+      person.store->enqueue(person.to, text_of(*number), wall_now());
+      client.wrote();
+      next = std::max(next + pace_, now - pace_);
+    }
+    client.turn(kTurn);
+    listen(person);
+    const bool nothing_under_way = person.store->outbox(1).empty();
+    const std::lock_guard lock(mutex_);
+    person.resting = nothing_under_way;
   }
 }
 
-void Traffic::listen(Person& person, TimePoint now) {
+void Traffic::listen(Person& person) {
   const auto news = person.store->not_listened(kHeardTogetherMax);
   if (news.empty()) return;
+  person.store->set_listened(news.back().id);
+  const TimePoint now = steady_now();
+  const std::lock_guard lock(mutex_);
   for (const client::Message& m : news) {
-    const std::string expected = text_of(person.heard);
-    if (m.content != expected && wrong_.empty()) {
+    if (m.content != text_of(person.heard) && person.wrong.empty()) {
       const auto got = content::decode(m.content);
       const auto* text = got ? std::get_if<content::Text>(&*got) : nullptr;
-      wrong_ = "message " + (text != nullptr ? text->text : "?") + " came where " + std::to_string(person.heard) +
-               " was due";
+      person.wrong = "message " + (text != nullptr ? text->text : "?") + " came where " + std::to_string(person.heard) +
+                     " was due";
     }
     ++person.heard;
   }
-  person.store->set_listened(news.back().id);
-  auto [last, first_time] = last_.try_emplace(person.home, Heard{now, stalled_});
+  const auto last = last_.try_emplace(person.home, now).first;
   auto& longest = longest_[person.home];
-  longest = std::max(longest, since(last->second, now));
-  last->second = {now, stalled_};
-}
-
-milliseconds Traffic::since(const Heard& last, TimePoint now) const {
-  return std::max(milliseconds(0), std::chrono::duration_cast<milliseconds>(now - last.at) - (stalled_ - last.stalled));
-}
-
-void Traffic::turn(bool write) {
-  const TimePoint begun = steady_now();
-  if (const auto took = std::chrono::duration_cast<milliseconds>(begun - turned_);
-      turned_ != TimePoint() && took > kTurnMax)
-    stalled_ += took;
-  turned_ = begun;
-  for (Person& person : people_) {
-    TimePoint now = steady_now();
-    if (write && now >= person.next) {
-      person.store->enqueue(person.to, text_of(person.written++), wall_now());
-      ++sent_;
-      person.client->wrote();
-      person.next = std::max(person.next + pace_, now - pace_);
-    }
-    person.client->turn(0ms);
-    listen(person, steady_now());
-  }
+  longest = std::max(longest, std::chrono::duration_cast<milliseconds>(now - last->second));
+  last->second = now;
 }
 
 void Traffic::run_for(milliseconds time, const std::function<bool()>& enough) {
-  const TimePoint until = steady_now() + time;
-  while (steady_now() < until && !(enough && enough())) turn(true);
-}
-
-Ran Traffic::run_while(const std::vector<std::string>& argv, std::chrono::seconds patience) {
-  const TempDir dir;
-  ChildProcess process(argv, dir.file("output"));
-  run_for(patience, [&] { return !process.running(); });
-  const auto status = process.wait(1ms);
-  return {status && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1, read_file(dir.file("output"))};
+  [[maybe_unused]] const bool in_time = wait_until([&] { return enough && enough(); }, time);
 }
 
 void Traffic::forget_gaps() {
+  const std::lock_guard lock(mutex_);
   longest_.clear();
   last_.clear();
 }
 
-std::map<Partition, milliseconds> Traffic::gaps() const {
+std::map<Partition, milliseconds> Traffic::gaps() {
+  const std::lock_guard lock(mutex_);
   auto gaps = longest_;
   for (const auto& [partition, last] : last_)  // one that stands still now
-    gaps[partition] = std::max(gaps[partition], since(last, steady_now()));
+    gaps[partition] = std::max(gaps[partition], std::chrono::duration_cast<milliseconds>(steady_now() - last));
   return gaps;
 }
 
-milliseconds Traffic::longest_gap() const {
+milliseconds Traffic::longest_gap() {
   milliseconds longest{0};
   for (const auto& [partition, gap] : gaps()) longest = std::max(longest, gap);
   return longest;
 }
 
+std::size_t Traffic::written() {
+  const std::lock_guard lock(mutex_);
+  std::size_t sum = 0;
+  for (const auto& person : people_) sum += person->written;
+  return sum;
+}
+
+bool Traffic::everybody_rests() {
+  const std::lock_guard lock(mutex_);
+  return std::all_of(people_.begin(), people_.end(), [this](const auto& person) {
+    return person->resting && person->heard >= people_[person->partner]->written;
+  });
+}
+
 std::string Traffic::settle(std::chrono::seconds patience) {
-  const TimePoint latest = steady_now() + patience;
-  const auto done = [this] {
-    return std::all_of(people_.begin(), people_.end(), [this](Person& person) {
-      return person.store->outbox(1).empty() && person.heard >= people_[person.partner].written;
-    });
-  };
-  while (!done() && steady_now() < latest) turn(false);
-  for (int i = 0; i < 50; ++i) turn(false);  // what comes twice would come now
-  if (!wrong_.empty()) return wrong_;
-  for (Person& person : people_) {
-    const std::size_t written = people_[person.partner].written;
-    if (person.heard != written)
-      return std::to_string(written) + " were written and " + std::to_string(person.heard) + " heard";
-    for (const auto& m : person.store->history(person.to, person.written + written + 1))
-      if (!m.incoming && m.state != client::State::delivered)
-        return "a message that was delivered is " + std::string(client::name_of(m.state)) + " to its sender";
+  {
+    const std::lock_guard lock(mutex_);
+    writing_ = false;
   }
-  return {};
+  const bool rest = wait_until([this] { return everybody_rests(); }, patience);
+  const std::lock_guard lock(mutex_);
+  writing_ = true;
+  for (const auto& person : people_) {
+    if (!person->wrong.empty()) return person->wrong;
+    const std::size_t written = people_[person->partner]->written;
+    if (person->heard != written)
+      return std::to_string(written) + " were written and " + std::to_string(person->heard) + " heard";
+  }
+  return rest ? "" : "a sender has not heard that all was delivered";
 }
 
 }  // namespace barid::test

@@ -1,13 +1,14 @@
-// People who write to each other at a steady pace, each with a real client in this process, and a judge: every message
-// arrives once and in order, every sender learns of it, and how long a partition stood still. Owned by a test, on its
-// thread; nothing happens outside run_for() and settle().
+// People who write to each other at a steady pace, each with a real client on a thread of its own, and a judge: every
+// message arrives once and in order, every sender learns of it, and how long a partition stood still. Owned by a test.
 #pragma once
 
 #include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/partition.h"
@@ -18,48 +19,45 @@ namespace barid::test {
 
 class Traffic {
  public:
-  // Pairs of people, registered at the stack; each writes to the other of the pair every `pace`.
+  // Pairs of people, registered at the stack; each writes to the other of the pair every `pace`, from now on.
   Traffic(Stack& stack, const std::string& folder, std::size_t pairs, milliseconds pace, std::uint16_t partitions);
+  ~Traffic();
+  Traffic(const Traffic&) = delete;
+  Traffic& operator=(const Traffic&) = delete;
 
   void run_for(milliseconds time, const std::function<bool()>& enough = {});
-  // Runs while a command of the operator runs; its output and status.
-  Ran run_while(const std::vector<std::string>& argv, std::chrono::seconds patience);
-  // How long nobody of a partition heard anything, without the time in which this thread itself did not run.
-  void forget_gaps();                // from here on anew
-  milliseconds longest_gap() const;  // of all partitions
-  std::map<Partition, milliseconds> gaps() const;
-  milliseconds own_stalls() const { return stalled_; }
-  std::size_t sent() const { return sent_; }
+  // How long nobody of a partition heard anything, in the worst case.
+  void forget_gaps();  // from here on anew
+  std::map<Partition, milliseconds> gaps();
+  milliseconds longest_gap();
+  std::size_t written();
 
-  // Writes no more, and goes on until every sender has heard of all. Empty: all is as it should be; else what is not.
+  // Nobody writes until every sender has heard of all; then they go on. Empty: all is as it should be; else what is
+  // not.
   std::string settle(std::chrono::seconds patience);
 
  private:
   struct Person {
     std::string folder;
-    std::unique_ptr<client::SqliteStore> store;
-    std::unique_ptr<client::Client> client;
+    std::unique_ptr<client::SqliteStore> store;  // its thread's
     client::PeerId to;
     Partition home;
-    std::size_t partner = 0, written = 0, heard = 0;
-    client::MessageRow last_heard{0};
-    TimePoint next;
+    std::size_t partner = 0;
+    std::thread thread;
+    // Under mutex_:
+    std::size_t written = 0, heard = 0;
+    bool resting = false;  // nothing of it is under way
+    std::string wrong;     // the first thing that was not in order
   };
-  void turn(bool write);
-  void listen(Person& person, TimePoint now);
+  void live(Person& person, TimePoint next);
+  void listen(Person& person);
+  bool everybody_rests();
 
-  std::vector<Person> people_;
+  std::vector<std::unique_ptr<Person>> people_;
   milliseconds pace_;
-  std::size_t sent_ = 0;
-  TimePoint turned_{};
-  milliseconds stalled_{0};  // in all
-  std::string wrong_;        // the first thing that was not in order
-  struct Heard {
-    TimePoint at;
-    milliseconds stalled{0};  // by then
-  };
-  milliseconds since(const Heard& last, TimePoint now) const;
-  std::map<Partition, Heard> last_;
+  std::mutex mutex_;
+  bool writing_ = true, stop_ = false;
+  std::map<Partition, TimePoint> last_;
   std::map<Partition, milliseconds> longest_;
 };
 

@@ -399,12 +399,13 @@ TEST_P(EdgePath, WhatWasSentBeforeItStopsIsAnsweredAndNothingAfterwardsIsTaken) 
   start();
   TestClient alice(edge_->port());
   edge_->log_in(alice, kAlice, kAliceDevice);
+  const std::string frames_in = "\nbarid_edge_frames_total{direction=\"in\"} ";
   edge_->nats.freeze();
   for (std::uint64_t seq = 1; seq <= 20; ++seq) alice.send(edge_->message(seq, "before"));
   ASSERT_TRUE(test::wait_until([&] {
     const std::string metrics = edge_->http("/metrics");
-    const auto at = metrics.find("\nbarid_edge_frames_in_total ");
-    return at != std::string::npos && std::atof(metrics.c_str() + at + 28) >= 21;  // the login too
+    const auto at = metrics.find(frames_in);
+    return at != std::string::npos && std::atof(metrics.c_str() + at + frames_in.size()) >= 21;  // the login too
   }));
   edge_->process->signal(SIGTERM);
   ASSERT_TRUE(test::wait_until([&] { return edge_->http("/readyz").find("200 OK") == std::string::npos; }));
