@@ -170,6 +170,7 @@ std::string inbox_subject(std::uint16_t shard, Partition p, UserId user, DeviceI
 }
 std::string inbox_subjects_of(std::uint16_t shard, Partition p) { return fmt::format("inbox.{}.{}.>", shard, p.value); }
 std::string dead_subject(std::string_view reason) { return "dead." + std::string(reason); }
+std::string drain_subject(std::string_view process) { return "drain." + std::string(process); }
 std::string fanout_subject(Partition p) { return fmt::format("group.{}", p.value); }
 
 std::string owner_key(Partition p, Stage stage) { return fmt::format("{}{}", static_cast<char>(stage), p.value); }

@@ -22,9 +22,10 @@ std::uint16_t inbox_shard(DeviceId device, std::uint16_t shards);
 std::string inbox_stream(std::uint16_t shard);  // INBOX_07
 std::string inbox_subject(std::uint16_t shard, Partition partition, UserId user, DeviceId device);
 std::string inbox_subjects_of(std::uint16_t shard,
-                              Partition partition);  // inbox.7.3.> : for the expiry sweep
-std::string dead_subject(std::string_view reason);   // dead.expired
-std::string fanout_subject(Partition partition);     // group.3
+                              Partition partition);   // inbox.7.3.> : for the expiry sweep
+std::string dead_subject(std::string_view reason);    // dead.expired
+std::string fanout_subject(Partition partition);      // group.3
+std::string drain_subject(std::string_view process);  // drain.edge-1: orders of the operator
 inline constexpr const char* kFanoutStream = "FANOUT";
 
 // KV buckets and keys.

@@ -35,7 +35,8 @@ bool read_key(const std::optional<broker::KvEntry>& entry, std::array<std::uint8
 
 }  // namespace
 
-EdgeApp::EdgeApp(Config config) : config_(std::move(config)), gate_(config_.edge) {}
+EdgeApp::EdgeApp(Config config, bool share_ports)
+    : config_(std::move(config)), share_ports_(share_ports), gate_(config_.edge) {}
 EdgeApp::~EdgeApp() = default;
 
 int EdgeApp::run() {
@@ -44,7 +45,7 @@ int EdgeApp::run() {
   raise_descriptor_limit();
   auto& listeners = config_.edge.listeners;
   if (listeners.empty()) throw std::runtime_error("the configuration has no [[edge.listeners]]: nothing to listen on");
-  for (ListenerConfig& listener : listeners) listener.port = free_port_for(listener);
+  for (ListenerConfig& listener : listeners) listener.port = free_port_for(listener, share_ports_);
   if (std::any_of(listeners.begin(), listeners.end(), [](const auto& l) { return l.tls; }))
     tls_ = std::make_unique<TlsContext>(config_.edge.tls_certificate_file, config_.edge.tls_key_file);
   observe_ = std::make_unique<Observe>("barid-edge", config_.edge.observe_port, [this] { return missing(); });
@@ -53,9 +54,11 @@ int EdgeApp::run() {
   if (connect_control() && read_meta()) {
     start_reactors();
     if (!failed_) watch();
+    if (!failed_) serve_drain();
     while (!failed_ && !stop_wanted(kTurn)) look_at_streams();
   }
   spdlog::info("stopping");
+  desk_.reset();
   stop_reactors();
   observe_.reset();  // its thread asks control_
   control_.reset();
@@ -120,7 +123,8 @@ void EdgeApp::start_reactors() {
   const auto& listeners = config_.edge.listeners;
   std::vector<std::vector<int>> sockets(config_.edge.threads);
   for (auto& mine : sockets)
-    for (const ListenerConfig& listener : listeners) mine.push_back(listen_on(listener, sockets.size() > 1));
+    for (const ListenerConfig& listener : listeners)
+      mine.push_back(listen_on(listener, share_ports_ || sockets.size() > 1));
   reactors_.resize(config_.edge.threads, nullptr);
   for (std::size_t i = 0; i < sockets.size(); ++i) {
     std::promise<void> started;
@@ -241,6 +245,19 @@ void EdgeApp::post_to_all(const std::function<void(Reactor&)>& work) {
   }
 }
 
+void EdgeApp::serve_drain() {
+  broker::DrainDesk::Hooks hooks;
+  hooks.objection = [] { return std::string(); };  // other edges are not known here
+  hooks.begin = [this](milliseconds over) {
+    draining_ = true;
+    post_to_all([over](Reactor& reactor) { reactor.drain(over); });
+  };
+  hooks.report = [this] {
+    return nlohmann::json{{"left", static_cast<std::uint64_t>(metrics_->connections->Value())}, {"of", "connections"}};
+  };
+  desk_ = std::make_unique<broker::DrainDesk>(*control_, config_.edge.name, "edge", std::move(hooks));
+}
+
 void EdgeApp::stop_reactors() {
   {
     const std::lock_guard lock(mutex_);
@@ -256,6 +273,7 @@ std::string EdgeApp::missing() {
   if (!meta_ready_) return "the topology is not there yet";
   const std::lock_guard lock(mutex_);
   if (stopping_) return "stopping";
+  if (draining_) return "draining";
   if (!listening_) return "revocations are being read";
   for (std::size_t p = 0; p < owned_.size(); ++p)
     if (!owned_[p]) return "partition " + std::to_string(p) + " has no owner";

@@ -15,6 +15,7 @@
 #include "base/config.h"
 #include "base/observe.h"
 #include "broker/control.h"
+#include "broker/drain_desk.h"
 #include "edge/gate.h"
 #include "edge/reactor.h"
 #include "edge/tally.h"
@@ -24,7 +25,8 @@ namespace barid::edge {
 
 class EdgeApp {
  public:
-  explicit EdgeApp(Config config);
+  // share_ports: other edges of this user may listen on the same client ports; the kernel spreads connections.
+  EdgeApp(Config config, bool share_ports);
   ~EdgeApp();
 
   // Blocks SIGTERM and SIGINT in this thread and those it starts, and waits for them. Returns the exit status.
@@ -42,10 +44,12 @@ class EdgeApp {
   void on_owner(const broker::KvEntry& entry);
   void on_revoked(const broker::KvEntry& entry);
   void post_to_all(const std::function<void(Reactor&)>& work);
+  void serve_drain();
   void stop_reactors();
   std::string missing();
 
   Config config_;
+  bool share_ports_;
   Meta meta_;
   std::unique_ptr<TlsContext> tls_;
   std::unique_ptr<Observe> observe_;
@@ -56,8 +60,9 @@ class EdgeApp {
   std::uint64_t incarnation_ = 0;  // the control thread's, like the next
   TimePoint look_at_{};
   std::atomic<bool> broker_lost_{false};
+  std::unique_ptr<broker::DrainDesk> desk_;
   std::vector<std::thread> threads_;
-  std::atomic<bool> failed_{false}, control_ready_{false}, meta_ready_{false};
+  std::atomic<bool> failed_{false}, control_ready_{false}, meta_ready_{false}, draining_{false};
 
   std::mutex mutex_;  // guards what follows
   std::vector<Reactor*> reactors_;

@@ -67,6 +67,7 @@ class Engine : public FdWatcher {
 
   virtual void listen(int fd, int listener) = 0;  // fd listens already; stays the caller's
   virtual void stop_listening() = 0;
+  virtual int accept_flags() const = 0;  // of accept4(2), as the engine wants its sockets
   virtual void add(Socket& socket) = 0;  // socket.fd is non-blocking; reading starts
   virtual void pause(Socket& socket) = 0;
   virtual void resume(Socket& socket) = 0;

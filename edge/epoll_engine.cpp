@@ -76,6 +76,7 @@ class EpollEngine final : public Engine {
     control(EPOLL_CTL_ADD, fd, EPOLLIN, pack(entry.get(), kListener));
     listeners_.push_back(std::move(entry));
   }
+  int accept_flags() const override { return SOCK_NONBLOCK | SOCK_CLOEXEC; }
   void stop_listening() override {
     for (auto& listener : listeners_) {
       epoll_ctl(epoll_, EPOLL_CTL_DEL, listener->fd, nullptr);
@@ -204,7 +205,7 @@ class EpollEngine final : public Engine {
 
   void accept_some(Listener& listener) {
     for (int i = 0; i < 64 && listener.fd >= 0; ++i) {
-      const int fd = ::accept4(listener.fd, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int fd = ::accept4(listener.fd, nullptr, nullptr, accept_flags());
       if (fd >= 0) {
         handler_->on_accept(listener.number, fd);
       } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {

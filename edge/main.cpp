@@ -16,14 +16,16 @@ int main(int argc, char** argv) {
   cli.add_option("--name", name, "this edge's name, unique in the cluster (default: edge.name)")->type_name("NAME");
   cli.add_option("--observe-port", observe_port, "loopback port of /metrics, /healthz, /readyz; 0: none")
       ->type_name("PORT");
+  bool share_ports = false;
+  cli.add_flag("--share-ports", share_ports, "other edges on this machine listen on the same client ports");
   CLI11_PARSE(cli, argc, argv);
   try {
     barid::Config config = barid::load_config(config_file);
     if (name) config.edge.name = *name;
     if (observe_port) config.edge.observe_port = *observe_port;
-    barid::init_log(config.log, "barid-edge");
+    barid::init_log(config.log, config.edge.name);
     barid::crypto::init_crypto();
-    return barid::edge::EdgeApp(std::move(config)).run();
+    return barid::edge::EdgeApp(std::move(config), share_ports).run();
   } catch (const std::exception& error) {
     std::cerr << "barid-edge: " << error.what() << '\n';
     return 1;

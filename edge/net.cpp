@@ -58,7 +58,7 @@ PeerAddress peer_of(int fd) {
   return address;
 }
 
-int listen_on(const ListenerConfig& listener, bool shared) {
+int bind_to(const ListenerConfig& listener, bool shared) {
   const std::string where = listener.address + ":" + std::to_string(listener.port);
   addrinfo hints{}, *found = nullptr;
   hints.ai_family = AF_UNSPEC;
@@ -68,16 +68,25 @@ int listen_on(const ListenerConfig& listener, bool shared) {
     throw std::system_error(EINVAL, std::generic_category(), "cannot listen on " + where + ": " + gai_strerror(error));
   const int fd = ::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int one = 1;
-  const bool listens = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
-                       (!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0) &&
-                       ::bind(fd, found->ai_addr, found->ai_addrlen) == 0 && ::listen(fd, kBacklog) == 0;
+  const bool bound = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0 &&
+                     (!shared || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) == 0) &&
+                     ::bind(fd, found->ai_addr, found->ai_addrlen) == 0;
   const int error = errno;
   freeaddrinfo(found);
-  if (!listens) {
+  if (!bound) {
     if (fd >= 0) ::close(fd);
     throw std::system_error(error, std::generic_category(), "cannot listen on " + where);
   }
   return fd;
+}
+
+int listen_on(const ListenerConfig& listener, bool shared) {
+  const int fd = bind_to(listener, shared);
+  if (::listen(fd, kBacklog) == 0) return fd;
+  const int error = errno;
+  ::close(fd);
+  throw std::system_error(error, std::generic_category(),
+                          "cannot listen on " + listener.address + ":" + std::to_string(listener.port));
 }
 
 std::uint16_t port_of(int fd) {
@@ -88,8 +97,8 @@ std::uint16_t port_of(int fd) {
                                              : reinterpret_cast<const sockaddr_in&>(storage).sin_port);
 }
 
-std::uint16_t free_port_for(const ListenerConfig& listener) {
-  const int fd = listen_on(listener, false);
+std::uint16_t free_port_for(const ListenerConfig& listener, bool shared) {
+  const int fd = shared && listener.port != 0 ? bind_to(listener, true) : listen_on(listener, false);
   const std::uint16_t port = port_of(fd);
   ::close(fd);
   return port;

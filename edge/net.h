@@ -27,8 +27,9 @@ PeerAddress peer_of(int fd);  // all zero when the kernel does not know
 // A listening socket. Shared: with SO_REUSEPORT, so that every reactor has its own; the kernel would share the port
 // with a stranger in silence too, so ask free_port_for() first. Throws std::system_error naming the address.
 int listen_on(const ListenerConfig& listener, bool shared);
-// The listener's port, or a free one in place of 0. Throws when it is taken.
-std::uint16_t free_port_for(const ListenerConfig& listener);
+// The listener's port, or a free one in place of 0. Throws when it is taken; shared: one that others share is not.
+std::uint16_t free_port_for(const ListenerConfig& listener, bool shared);
+int bind_to(const ListenerConfig& listener, bool shared);  // as listen_on, but it does not listen yet
 std::uint16_t port_of(int fd);
 void set_no_delay(int fd);
 void raise_descriptor_limit();  // RLIMIT_NOFILE to its hard limit

@@ -69,7 +69,7 @@ bool Reactor::stop() {
 }
 
 void Reactor::start_listening() {
-  if (std::exchange(listening_, true) || stopping_) return;
+  if (std::exchange(listening_, true) || stopping_ || draining_) return;
   for (std::size_t i = 0; i < listeners_.size(); ++i) engine_->listen(listeners_[i], static_cast<int>(i));
 }
 
@@ -132,6 +132,7 @@ void Reactor::on_accept(int listener, int fd) {
   parts_.metrics.connections->Increment();
   c.wheel_tick = wheel_.put(c.id, turn_ + limits::kLoginDeadline);
   engine_->add(c);
+  if (draining_) plan_farewell(c.id, kFarewellAckPatience);
   if (c.layers == nullptr) become_ready(c);
 }
 
@@ -239,6 +240,7 @@ void Reactor::every_tick() {
   }
   flush_presence(true);
   if (turn_ >= verify_at_) verify_streams();
+  begin_due_farewells();
   tally_.publish();
   if (stopping_ && (open_count_ == 0 || turn_ >= stop_deadline_)) engine_->stop();
 }
@@ -265,6 +267,7 @@ void Reactor::end_turn() {
     }
   }
   flush_accepted();
+  end_farewells();
   if (!engine_->under_load() || turn_ >= ticks_due_) {
     for (const ConnId id : ticks_) {
       Connection* c = find(id);
@@ -281,17 +284,6 @@ void Reactor::end_turn() {
     flush(*c);
   }
   dirty_.clear();
-}
-
-void Reactor::begin_stop() {
-  if (std::exchange(stopping_, true)) return;
-  stop_deadline_ = turn_ + kStopPatience;
-  if (listening_) engine_->stop_listening();
-  for (auto& c : connections_) {
-    if (c == nullptr || c->leaving || c->closing) continue;
-    const std::uint32_t spread = crypto::random_below(kGoingAwayMsMax - kGoingAwayMsMin);
-    end_session(*c, Code::going_away, kGoingAwayMsMin + spread, "this edge stops");
-  }
 }
 
 }  // namespace barid::edge

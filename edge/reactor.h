@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <deque>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -54,6 +55,9 @@ class Reactor final : SocketHandler {
   static constexpr std::chrono::seconds kStopPatience{4};
   static constexpr std::uint32_t kGoingAwayMsMin = 500, kGoingAwayMsMax = 5'000;
   static constexpr milliseconds kVerifyEvery{250};  // while the broker does not say whether its streams continue
+  static constexpr std::uint32_t kElsewhereMsMax = 250;     // after a goodbye of a drain: another edge is there already
+  static constexpr milliseconds kFarewellPatience{2'000};   // for what is under way of a connection: then it is cut
+  static constexpr milliseconds kFarewellAckPatience{300};  // of these, for acknowledgements of deliveries
 
   // Throws when NATS is not there within NatsLink's patience, or the engine that was asked for is refused.
   Reactor(const ReactorParts& parts, int number, std::vector<int> listeners);
@@ -72,6 +76,7 @@ class Reactor final : SocketHandler {
   void lose_owner(Partition partition);
   void set_revoked(DeviceId device, bool revoked);
   void set_incarnation(std::uint64_t incarnation);
+  void drain(milliseconds over);  // no new connections; those that are open are sent away, spread over that time
   bool broker_connected() const { return link_ != nullptr && link_->connected(); }
   std::string_view engine_name() const { return engine_->name(); }
 
@@ -109,6 +114,14 @@ class Reactor final : SocketHandler {
   void mark_dirty(Connection& c);
   std::string& out_of(Connection& c);  // to append to; marks dirty
   std::string& ticks_of(Connection& c);
+
+  // reactor_drain.cpp: goodbyes
+  void stop_accepting();
+  void plan_farewell(ConnId id, milliseconds within);
+  void begin_farewell(Connection& c, std::uint32_t retry_after_ms);
+  void begin_due_farewells();
+  void end_farewells();
+  bool nothing_under_way(const Connection& c, TimePoint since) const;
 
   // reactor_messages.cpp: what the session asks for
   void apply(Connection& c);  // effects_
@@ -190,10 +203,17 @@ class Reactor final : SocketHandler {
   std::int64_t wall_offset_ms_ = 0;  // wall clock minus steady clock
   std::uint64_t ids_ = 0;
   std::uint32_t open_count_ = 0;
-  bool listening_ = false, stopping_ = false;
   std::size_t unverified_ = 0;      // streams that are not known to continue; until then lanes hold still
   std::uint64_t verification_ = 0;  // number of the round of questions
   TimePoint verify_at_ = TimePoint::max();
+  bool listening_ = false, stopping_ = false, draining_ = false;
+  struct Farewell {
+    ConnId conn;
+    TimePoint since;
+    std::uint32_t retry_after_ms = 0;
+  };
+  std::multimap<TimePoint, ConnId> farewells_due_;  // of a drain: at most one a connection
+  std::vector<Farewell> farewells_;                 // begun: nothing new is taken, what is under way is waited for
 
   std::vector<ConnId> dirty_, resumable_, ticks_;
   std::vector<ConnId> watching_, watching_new_;  // those with a watch to offer or entries to tell

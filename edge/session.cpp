@@ -325,6 +325,8 @@ void refuse_send(Online& online, std::uint64_t seq, Code code, std::uint32_t ret
   effects.refused = code;
 }
 
+void hold_sends(Online& online) { online.resume_seq = UINT64_MAX; }
+
 void note_opened(Online& online, Epoch epoch) {
   online.opened_at = epoch;
   online.ack_base = online.written;

@@ -115,6 +115,9 @@ void note_settled(Online& online, std::uint16_t count);  // accepted, or refused
 void refuse_send(Online& online, std::uint64_t seq, wire::Code code, std::uint32_t retry_after_ms,
                  std::string_view text, Effects& effects);
 
+// No further send is taken on this connection: they come again at the next one, in order.
+void hold_sends(Online& online);
+
 // Deliveries.
 void note_opened(Online& online, Epoch epoch);  // at its owner; earlier frames are no longer acknowledged there
 

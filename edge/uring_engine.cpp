@@ -90,6 +90,7 @@ class UringEngine final : public Engine {
     arm(*item);
     listeners_.push_back(std::move(item));
   }
+  int accept_flags() const override { return SOCK_CLOEXEC; }
   void stop_listening() override {
     for (auto& listener : listeners_) {
       if (listener->armed) cancel(tag(listener.get(), kAccept));
@@ -187,7 +188,7 @@ class UringEngine final : public Engine {
   }
   void arm(Listener& listener) {
     io_uring_sqe* sqe = free_entry();
-    io_uring_prep_multishot_accept(sqe, listener.fd, nullptr, nullptr, SOCK_CLOEXEC);
+    io_uring_prep_multishot_accept(sqe, listener.fd, nullptr, nullptr, accept_flags());
     io_uring_sqe_set_data64(sqe, tag(&listener, kAccept));
     listener.armed = true;
   }

@@ -9,9 +9,11 @@
 #include "base/observe.h"
 #include "broker/continuity.h"
 #include "broker/control.h"
+#include "broker/drain_desk.h"
 #include "broker/guard.h"
 #include "storage/pool.h"
 #include "storage/stream_marks.h"
+#include "workers/delivery/drain.h"
 #include "workers/delivery/owner.h"
 #include "workers/directory/code_sender.h"
 #include "workers/directory/secrets.h"
@@ -65,12 +67,13 @@ int main(int argc, char** argv) {
   using namespace barid;
   CLI::App app{
       "barid-worker: owns partitions and delivers their mail; expands group messages; answers directory requests"};
-  std::string config_file, name;
+  std::string config_file, name, bus_endpoint;
   std::vector<std::string> roles;
   int observe_port = -1;
   app.add_option("--config", config_file, "TOML file, see ops/barid.toml.example")->required();
   app.add_option("--name", name, "this worker's name, unique in the cluster (default: from the configuration)");
   app.add_option("--roles", roles, "delivery,fanout,directory (default: from the configuration)")->delimiter(',');
+  app.add_option("--bus-endpoint", bus_endpoint, "where edges reach this worker (default: from the configuration)");
   app.add_option("--observe-port", observe_port, "loopback port of /metrics, /healthz and /readyz; 0: none");
   CLI11_PARSE(app, argc, argv);
 
@@ -82,6 +85,7 @@ int main(int argc, char** argv) {
   try {
     Config config = load_config(config_file);
     if (!name.empty()) config.worker.name = name;
+    if (!bus_endpoint.empty()) config.worker.bus_endpoint = bus_endpoint;
     if (!roles.empty()) config.worker.roles = roles;
     if (observe_port >= 0) config.worker.observe_port = static_cast<std::uint16_t>(observe_port);
     init_log(config.log, config.worker.name);
@@ -114,11 +118,17 @@ int main(int argc, char** argv) {
                                                      "Times that the broker was found to have lost messages")));
     if (has_role("delivery")) owner = std::make_unique<delivery::Owner>(config, control, high_water, observe);
     if (has_role("fanout")) fanout = std::make_unique<fanout::Fanout>(config, control, observe);
+    std::vector<delivery::Lease*> leases;
+    if (owner) leases.push_back(&owner->lease());
+    if (fanout) leases.push_back(&fanout->lease());
+    auto desk =
+        std::make_unique<broker::DrainDesk>(control, config.worker.name, "worker", delivery::drain_hooks(leases));
     up = true;
     int signal = 0;
     sigwait(&signals, &signal);
     SPDLOG_INFO("stopping on signal {}", signal);
     up = false;
+    desk.reset();
     fanout.reset();
     owner.reset();
     guard.reset();

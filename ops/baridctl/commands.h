@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "base/config.h"
 
@@ -27,11 +28,21 @@ int apply_topology(const Config& config, const ApplyOptions& options);
 // A picture of what goes on now: rates, times of stages, partitions, and the broker. `once`: one picture on standard
 // output; else again and again until a signal.
 struct TopOptions {
-  std::uint16_t edge_port = 0, worker_port = 0, nats_monitor_port = 0;
+  std::vector<std::uint16_t> edge_ports, worker_ports;  // empty: the configuration's
+  std::uint16_t nats_monitor_port = 0;
   int seconds = 2;
   bool once = false;
 };
 int top(const Config& config, const TopOptions& options);
+
+// Tells a process to empty itself, and waits until it has. Progress on standard output.
+struct DrainOptions {
+  std::string name;
+  int over_s = 10;
+  bool force = false;
+};
+int drain(const Config& config, const DrainOptions& options);
+int settled(const Config& config, int seconds);  // 0 once every partition has a living owner; 1: not in that time
 
 // Is each part there and able to work? One line a part; 1 if any is not.
 int health(const Config& config);
@@ -39,7 +50,9 @@ int health(const Config& config);
 // What the supervisor of an instance runs and whether a message could be delivered. 0 ready, 1 not ready, 3
 // not running.
 int status(const std::string& data_dir, const std::string& run_dir, bool json);
-std::uint16_t port_in(const std::string& data_dir, const char* name);  // ports.env's; 0: it has none
+std::uint16_t port_in(const std::string& data_dir, const std::string& name);  // ports.env's; 0: it has none
+// Metrics ports of all workers or edges of an instance, those that do not run too. kind: worker or edge.
+std::vector<std::uint16_t> observe_ports(const std::string& data_dir, const std::string& kind);
 
 // The parts that health and status look at: empty when it works, else why not.
 std::string why_not_nats(const Config& config);

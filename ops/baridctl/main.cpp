@@ -38,9 +38,21 @@ int main(int argc, char** argv) {
   top->add_option("--data", data_dir, "the instance's folder: its configuration and ports");
   top->add_flag("--once", watching.once, "one picture, then exit");
   top->add_option("--seconds", watching.seconds, "between two pictures")->check(CLI::Range(1, 60));
-  top->add_option("--edge-port", watching.edge_port, "where the edge shows its metrics");
-  top->add_option("--worker-port", watching.worker_port, "where the worker does");
+  top->add_option("--edge-port", watching.edge_ports, "where an edge shows its metrics; again for each")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  top->add_option("--worker-port", watching.worker_ports, "where a worker does; again for each")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   top->add_option("--nats-monitor-port", watching.nats_monitor_port, "of nats-server; 0: leave it out");
+  barid::ctl::DrainOptions draining;
+  int seconds = 0;
+  auto* drain = app.add_subcommand("drain", "empty a worker or an edge that runs, and wait for it (ops/drain)");
+  drain->add_option("NAME", draining.name, "worker-2, edge-1 …")->required();
+  drain->add_option("--over", draining.over_s, "spread over that many seconds")->check(CLI::Range(0, 3600));
+  drain->add_flag("--force", draining.force, "though no other takes over");
+  auto* settled = app.add_subcommand("settled", "wait until every partition has a living owner; exit 1 if not in time");
+  settled->add_option("--seconds", seconds, "how long to wait")->check(CLI::Range(0, 3600));
   auto* health = app.add_subcommand("health", "ask every part whether it can work; exit 1 if one can't");
   auto* status = app.add_subcommand("status", "what an instance's supervisor runs (ops/status)");
   status->add_option("--data", data_dir, "the instance's folder")->required();
@@ -57,12 +69,9 @@ int main(int argc, char** argv) {
     if (*status) return barid::ctl::status(data_dir, run_dir.empty() ? data_dir + "/run" : run_dir, json);
     if (*top && !data_dir.empty()) {
       if (config_path.empty()) config_path = data_dir + "/barid.toml";
-      const auto fill = [&](std::uint16_t& port, const char* name) {
-        if (port == 0) port = barid::ctl::port_in(data_dir, name);
-      };
-      fill(watching.edge_port, "edge_observe");
-      fill(watching.worker_port, "worker_observe");
-      fill(watching.nats_monitor_port, "nats_monitor");
+      if (watching.edge_ports.empty()) watching.edge_ports = barid::ctl::observe_ports(data_dir, "edge");
+      if (watching.worker_ports.empty()) watching.worker_ports = barid::ctl::observe_ports(data_dir, "worker");
+      if (watching.nats_monitor_port == 0) watching.nats_monitor_port = barid::ctl::port_in(data_dir, "nats_monitor");
     }
     if (config_path.empty())
       throw std::runtime_error("which instance? name its barid.toml with --config or BARID_CONFIG");
@@ -76,6 +85,8 @@ int main(int argc, char** argv) {
     if (*diff) return barid::ctl::diff_topology(config, shape);
     if (*export_) return barid::ctl::export_topology(config);
     if (*top) return barid::ctl::top(config, watching);
+    if (*drain) return barid::ctl::drain(config, draining);
+    if (*settled) return barid::ctl::settled(config, seconds);
     if (*health) return barid::ctl::health(config);
   } catch (const std::exception& error) {
     const std::string text = error.what();  // libpq's messages end with a line break

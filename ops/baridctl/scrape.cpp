@@ -26,6 +26,11 @@ Scrape Scrape::parse(std::string_view text) {
   return scrape;
 }
 
+void Scrape::add(const Scrape& other) {
+  for (const auto& [name, series] : other.values_)
+    for (const auto& [labels, value] : series) values_[name][labels] += value;
+}
+
 double Scrape::sum(std::string_view name, const std::vector<std::string>& labels) const {
   const auto found = values_.find(name);
   if (found == values_.end()) return 0;

@@ -12,6 +12,7 @@ namespace barid::ctl {
 class Scrape {
  public:
   static Scrape parse(std::string_view text);  // Prometheus's text format; lines that it can't read are left out
+  void add(const Scrape& other);               // another process's, summed up series by series
   bool empty() const { return values_.empty(); }
   // The sum over the series of this name whose labels hold every one of `labels`, each as name="value".
   double sum(std::string_view name, const std::vector<std::string>& labels = {}) const;

@@ -25,6 +25,12 @@ ordered_json read_ports(const std::string& data_dir) {
   return ports;
 }
 
+// "worker-2" → "worker_2_observe"; the first has the instance's own port: "worker_observe".
+std::string observe_name(const std::string& process) {
+  const std::string kind = process.substr(0, process.find('-')), number = process.substr(kind.size() + 1);
+  return number == "1" ? kind + "_observe" : kind + "_" + number + "_observe";
+}
+
 // A listener that the operator moved in barid.toml is where the configuration says.
 void correct_ports(const Config& config, ordered_json& ports) {
   for (const ListenerConfig& listener : config.edge.listeners) {
@@ -35,15 +41,20 @@ void correct_ports(const Config& config, ordered_json& ports) {
 
 // Everything that delivering a message needs, each asked now. Empty: it could be delivered.
 std::string why_not_deliverable(const Config& config, const ordered_json& ports, const ordered_json& processes) {
-  for (const char* name : {"postgres", "nats", "worker", "edge"}) {
-    bool running = false;
-    for (const auto& process : processes)
-      running = running || (process["name"] == name && process["state"] == "running");
-    if (!running) return std::string(name) + " is not running";
+  for (const std::string kind : {"postgres", "nats", "worker", "edge"}) {
+    std::size_t running = 0;
+    for (const auto& process : processes) {
+      const auto name = process["name"].get<std::string>(), state = process["state"].get<std::string>();
+      if (name.substr(0, name.find('-')) != kind || state == "stopped") continue;  // stopped on request: drained
+      if (state != "running") return name + " is not running";
+      ++running;
+      if (name.find('-') == std::string::npos) continue;
+      if (const auto why = why_not_ready(ports.value(observe_name(name), std::uint16_t{0})); !why.empty())
+        return name + " " + why;
+    }
+    if (running == 0)
+      return (kind == "worker" || kind == "edge" ? "no " + kind + " is running" : kind + " is not running");
   }
-  if (const auto why = why_not_ready(ports.value("edge_observe", std::uint16_t{0})); !why.empty()) return "edge " + why;
-  if (const auto why = why_not_ready(ports.value("worker_observe", std::uint16_t{0})); !why.empty())
-    return "worker " + why;
   const auto monitor = "127.0.0.1:" + std::to_string(ports.value("nats_monitor", 0));
   if (!supervisor::answers(monitor + "/healthz")) return "nats does not answer on " + monitor;
   if (const auto why = why_not_postgres(config); !why.empty()) return "postgres: " + why;
@@ -70,8 +81,20 @@ void print_text(const ordered_json& status, const std::string& data_dir) {
 
 }  // namespace
 
-std::uint16_t port_in(const std::string& data_dir, const char* name) {
+std::uint16_t port_in(const std::string& data_dir, const std::string& name) {
   return read_ports(data_dir).value(name, std::uint16_t{0});
+}
+
+std::vector<std::uint16_t> observe_ports(const std::string& data_dir, const std::string& kind) {
+  std::ifstream file(data_dir + "/scale.env");
+  int count = 1;
+  for (std::string line; std::getline(file, line);)
+    if (line.starts_with(kind + "s=")) count = std::atoi(line.c_str() + kind.size() + 2);
+  std::vector<std::uint16_t> ports;
+  for (int n = 1; n <= count; ++n)
+    if (const auto port = port_in(data_dir, observe_name(kind + "-" + std::to_string(n))); port != 0)
+      ports.push_back(port);
+  return ports;
 }
 
 int status(const std::string& data_dir, const std::string& run_dir, bool as_json) {

@@ -1,6 +1,7 @@
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -22,7 +23,8 @@ constexpr std::size_t kColumns = 79, kPartitionsShown = 16, kDevicesShown = 5;
 
 struct Look {
   std::chrono::steady_clock::time_point at;
-  Scrape edge, worker;
+  Scrape edge, worker;  // of all of them together
+  std::size_t edges = 0, workers = 0, edges_up = 0, workers_up = 0;
   json broker, streams, devices;  // null: no answer
 };
 
@@ -31,13 +33,36 @@ std::string page(std::uint16_t port, const std::string& path) {
   return supervisor::http_get("127.0.0.1:" + std::to_string(port) + path).value_or("");
 }
 
+// A restart of one between two looks makes a rate too small, never negative.
+Scrape sum_of(const std::vector<std::uint16_t>& ports, std::size_t& up) {
+  Scrape sum;
+  for (const std::uint16_t port : ports) {
+    const Scrape one = Scrape::parse(page(port, "/metrics"));
+    up += one.empty() ? 0U : 1U;
+    sum.add(one);
+  }
+  return sum;
+}
+
+std::string how_many(const char* kind, std::size_t up, std::size_t all) {
+  if (up == 0) return std::string(kind) + " NO ANSWER";
+  return all == 1 ? std::string(kind) + " up" : fmt::format("{}s {} of {} up", kind, up, all);
+}
+
 Look look(const TopOptions& from) {
   const auto parsed = [](const std::string& text) { return json::parse(text, nullptr, false); };
   Look now;
   now.at = std::chrono::steady_clock::now();
-  now.edge = Scrape::parse(page(from.edge_port, "/metrics"));
-  now.worker = Scrape::parse(page(from.worker_port, "/metrics"));
-  now.devices = parsed(page(from.worker_port, "/slowest"));
+  now.edge = sum_of(from.edge_ports, now.edges_up);
+  now.worker = sum_of(from.worker_ports, now.workers_up);
+  now.edges = from.edge_ports.size();
+  now.workers = from.worker_ports.size();
+  now.devices = json::array();
+  for (const std::uint16_t port : from.worker_ports)
+    if (const json some = parsed(page(port, "/slowest")); some.is_array())
+      now.devices.insert(now.devices.end(), some.begin(), some.end());
+  std::stable_sort(now.devices.begin(), now.devices.end(),
+                   [](const json& a, const json& b) { return a.value("waited_ms", 0.0) > b.value("waited_ms", 0.0); });
   if (from.nats_monitor_port != 0) {
     now.broker = parsed(page(from.nats_monitor_port, "/varz"));
     now.streams = parsed(page(from.nats_monitor_port, "/jsz"));
@@ -90,8 +115,8 @@ class Picture {
 
   void head() {
     const auto clock = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    line("Barid {:%H:%M:%S} UTC   edge {}   worker {}   broker {}", clock, now_.edge.empty() ? "NO ANSWER" : "up",
-         now_.worker.empty() ? "NO ANSWER" : "up",
+    line("Barid {:%H:%M:%S} UTC   {}   {}   broker {}", clock, how_many("edge", now_.edges_up, now_.edges),
+         how_many("worker", now_.workers_up, now_.workers),
          now_.broker.is_object() ? "up"
          : now_.broker.is_null() ? "not looked at"
                                  : "NO ANSWER");
@@ -205,8 +230,8 @@ class Owners {
 
 int top(const Config& config, const TopOptions& options) {
   TopOptions from = options;
-  if (from.edge_port == 0) from.edge_port = config.edge.observe_port;
-  if (from.worker_port == 0) from.worker_port = config.worker.observe_port;
+  if (from.edge_ports.empty()) from.edge_ports = {config.edge.observe_port};
+  if (from.worker_ports.empty()) from.worker_ports = {config.worker.observe_port};
   Owners owners(config);
   Look before = look(from);
   if (!from.once) std::cout << "\x1b[2J";

@@ -4,13 +4,20 @@ action and the process come from fixed lists, and ops/recover bounds and logs th
 import argparse
 import http.server
 import json
+import re
 import subprocess
 import sys
 
+# Kinds of processes; of workers and edges also one by its number: worker-2.
 ACTIONS = {"restart": {"worker", "edge", "nats"}, "rebalance": {"worker"}, "drain": {"worker", "edge"}}
 BODY_BYTES_MAX = 1 << 20
 ALERTS_MAX = 20
 PATIENCE_S = 60
+
+
+def is_allowed(action, name):
+    numbered = re.fullmatch(r"(worker|edge)-[0-9]{1,3}", name)
+    return (numbered.group(1) if numbered else name) in ACTIONS.get(action, ())
 
 
 def wanted(body):
@@ -19,7 +26,7 @@ def wanted(body):
     for alert in body.get("alerts", [])[:ALERTS_MAX]:
         labels = alert.get("labels", {})
         action, name = labels.get("recover", ""), labels.get("name", "")
-        if alert.get("status") != "firing" or name not in ACTIONS.get(action, ()):
+        if alert.get("status") != "firing" or not is_allowed(action, name):
             continue
         if all((action, name) != (a, n) for a, n, _ in seen):
             seen.append((action, name, str(labels.get("alertname", "?"))))

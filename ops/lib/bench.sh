@@ -177,7 +177,7 @@ remove_instance() {
 
 instance_pids() { # → edge=1,worker=2,nats=3,postgres=4
   "$root_dir/ops/status" --json --data "$data_dir" |
-    jq --raw-output '[.processes[] | select(.state == "running") | "\(.name)=\(.pid)"] | join(",")' | tr -d '\n'
+    jq --raw-output '[.processes[] | select(.state == "running") | "\(.name | sub("-[0-9]+$"; ""))=\(.pid)"] | join(",")' | tr -d '\n'
   if [ "${#more_workers[@]}" -gt 0 ]; then printf ',worker=%d' "${more_workers[@]}"; fi
 }
 

@@ -2,6 +2,9 @@
 # Sourced by the scripts in ops/ after common.sh; use_instance comes first.
 # shellcheck shell=bash
 
+# shellcheck source=scale.sh
+. "$(dirname "${BASH_SOURCE[0]}")/scale.sh"
+
 readonly port_base_default=7400 port_bases_tried=50
 readonly -a port_names=(tcp websocket edge_observe worker_observe nats nats_monitor postgres)
 readonly pg_bin=/usr/lib/postgresql/15/bin
@@ -72,11 +75,13 @@ port_of() { # name
 }
 
 remember_ports() {
-  local name
+  local name more
+  more=$(more_ports_remembered)
   {
     say "# chosen by ops/up; another base: ops/up --port-base N"
     say "port_base=$port_base"
     for name in "${port_names[@]}"; do say "port_$name=$(port_of "$name")"; done
+    [ -z "$more" ] || say "$more"
   } >"$data_dir/ports.env"
 }
 
@@ -271,11 +276,7 @@ write_processes() { # stores-only: true or false
     say "env = [\"GOGC=400\", \"GOMAXPROCS=$((($(nproc) + 1) / 2))\"]"
     process_entry migrate 2 true "" TERM KILL 10000 "" "$bin_dir/baridctl" --config "$config" migrate
     process_entry topology 2 true "" TERM KILL 10000 "" "$bin_dir/baridctl" --config "$config" topology apply --leave-losses
-    if [ "$1" = false ]; then
-      process_entry worker 3 false "" TERM KILL 15000 "$http:$(port_of worker_observe)/readyz\"" \
-        "$bin_dir/barid-worker" --config "$config" --name worker-1 --observe-port "$(port_of worker_observe)"
-      process_entry edge 4 false "" TERM KILL 15000 "$http:$(port_of edge_observe)/readyz\"" \
-        "$bin_dir/barid-edge" --config "$config" --name edge-1 --observe-port "$(port_of edge_observe)"
-    fi
-  } >"$data_dir/run/processes.toml"
+    if [ "$1" = false ]; then worker_and_edge_entries; fi
+  } >"$data_dir/run/processes.toml.new"
+  mv "$data_dir/run/processes.toml.new" "$data_dir/run/processes.toml"
 }

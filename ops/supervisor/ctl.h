@@ -5,7 +5,7 @@
 
 namespace barid::supervisor {
 
-// One command ("status", "restart NAME", "stop NAME", "start NAME", "shutdown"). Prints the answer. Exit
+// One command ("status", "restart NAME", "stop NAME", "start NAME", "reload", "shutdown"). Prints the answer. Exit
 // code.
 int ctl(const std::string& run_dir, const std::string& command);
 

@@ -39,7 +39,12 @@ int run(const RunOptions& options) {
   logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e %L supervisor %v");
   logger->flush_on(spdlog::level::debug);
   spdlog::set_default_logger(logger);
-  return Supervisor(std::move(spec), options.run_dir).run();
+  const auto again = [&options, log_dir = spec.log_dir] {
+    Spec next = load_spec(options.processes);
+    next.log_dir = log_dir;
+    return next;
+  };
+  return Supervisor(std::move(spec), options.run_dir, again).run();
 }
 
 }  // namespace
@@ -60,9 +65,9 @@ int main(int argc, char** argv) {
   std::string run_dir, verb, name;
   CLI::App* ctl_command = app.add_subcommand("ctl", "control a running supervisor");
   ctl_command->add_option("--run-dir", run_dir, "the --run-dir of that supervisor")->required();
-  ctl_command->add_option("command", verb, "status, restart, stop, start, wait-up or shutdown")
+  ctl_command->add_option("command", verb, "status, restart, stop, start, reload, wait-up or shutdown")
       ->required()
-      ->check(CLI::IsMember({"status", "restart", "stop", "start", "wait-up", "shutdown"}));
+      ->check(CLI::IsMember({"status", "restart", "stop", "start", "reload", "wait-up", "shutdown"}));
   ctl_command->add_option("name", name, "which process");
 
   std::string target;

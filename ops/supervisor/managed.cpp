@@ -107,6 +107,11 @@ void Managed::stop(TimePoint now) {
   kill(pid_, spec_.stop_signal);
 }
 
+void Managed::leave(TimePoint now) {
+  leaving_ = true;
+  stop(now);
+}
+
 void Managed::restart(TimePoint now) {
   if (pid_ == 0) return start(now);
   stop(now);

@@ -40,6 +40,10 @@ class Managed {
   void restart(TimePoint now);                        // stop, then start once it is gone
   bool reaped(pid_t pid, int status, TimePoint now);  // true: it was ours (the process or its ready probe)
   void tick(TimePoint now);
+  void respecify(const ProcessSpec& spec) { spec_ = spec; }  // of the same name; what runs is changed at its next start
+  void leave(TimePoint now);                                 // stops it for good: it is to be forgotten once left()
+  bool left() const { return leaving_ && pid_ == 0 && probe_pid_ == 0; }
+  bool leaving() const { return leaving_; }
 
   const ProcessSpec& spec() const { return spec_; }
   State state() const { return state_; }
@@ -58,7 +62,7 @@ class Managed {
   void read_output();
   void close_output();
 
-  const ProcessSpec& spec_;
+  ProcessSpec spec_;
   FdWatcher& loop_;
   LogFile log_;
   State state_ = State::idle;
@@ -66,6 +70,7 @@ class Managed {
   pid_t pid_ = 0, probe_pid_ = 0;
   int output_ = -1;
   bool wanted_ = false;  // start it again after it stopped
+  bool leaving_ = false;
   unsigned starts_ = 0, restarts_ = 0;
   std::string last_exit_;
   TimePoint started_{}, deadline_{}, probe_at_{};

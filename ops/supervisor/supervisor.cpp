@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -41,8 +42,11 @@ Supervisor::Lock::Lock(const std::string& path) : fd(open(path.c_str(), O_RDWR |
 }
 Supervisor::Lock::~Lock() { ::close(fd); }
 
-Supervisor::Supervisor(Spec spec, std::string run_dir)
-    : spec_(std::move(spec)), run_dir_(std::move(run_dir)), lock_(run_dir_ + "/supervisor.lock") {
+Supervisor::Supervisor(Spec spec, std::string run_dir, std::function<Spec()> again)
+    : spec_(std::move(spec)),
+      run_dir_(std::move(run_dir)),
+      again_(std::move(again)),
+      lock_(run_dir_ + "/supervisor.lock") {
   adopt_orphans();
   sigset_t watched;
   sigemptyset(&watched);
@@ -85,6 +89,7 @@ int Supervisor::run() {
 void Supervisor::tick() {
   const TimePoint now = loop_.now();
   for (auto& process : processes_) process->tick(now);
+  std::erase_if(processes_, [](const auto& process) { return process->left(); });
   if (phase_ == Phase::starting) advance_start(now);
   if (phase_ == Phase::stopping) advance_stop(now);
   write_state();
@@ -166,9 +171,57 @@ void Supervisor::advance_stop(TimePoint now) {
 }
 
 Managed* Supervisor::find(std::string_view name) {
-  for (auto& process : processes_)
-    if (process->spec().name == name) return process.get();
-  return nullptr;
+  Managed* found = nullptr;
+  for (auto& process : processes_) {
+    const std::string& each = process->spec().name;
+    if (each == name) return process.get();
+    // "worker" is worker-1 while there is one of them.
+    if (each.starts_with(name) && each.size() > name.size() && each[name.size()] == '-') {
+      if (found != nullptr) return nullptr;
+      found = process.get();
+    }
+  }
+  return found;
+}
+
+// What is new in the list is started, what is missing there is stopped and forgotten, what is changed takes effect at
+// its next start.
+std::string Supervisor::reload() {
+  if (phase_ != Phase::running) return "error: reload is possible once all is up, and not while it stops\n";
+  Spec next;
+  try {
+    next = again_();
+  } catch (const std::exception& error) {
+    return std::string("error: ") + error.what() + "\n";
+  }
+  const auto same = [](const std::string& name) { return [&name](const auto& p) { return p.name == name; }; };
+  for (auto& process : processes_) {
+    const auto& name = process->spec().name;
+    const auto kept = std::find_if(next.processes.begin(), next.processes.end(), same(name));
+    if (kept != next.processes.end() && process->leaving())
+      return "error: " + name + " is still being stopped: try again in a moment\n";
+  }
+  const TimePoint now = steady_now();
+  for (auto& process : processes_) {
+    const std::string name = process->spec().name;
+    const auto kept = std::find_if(next.processes.begin(), next.processes.end(), same(name));
+    if (kept != next.processes.end()) {
+      process->respecify(*kept);
+    } else if (!process->leaving()) {
+      spdlog::info("{} is not in the list any more", name);
+      process->leave(now);
+    }
+  }
+  for (const ProcessSpec& spec : next.processes) {
+    const auto is_it = [&](const auto& process) { return process->spec().name == spec.name; };
+    if (spec.task || std::any_of(processes_.begin(), processes_.end(), is_it)) continue;
+    spdlog::info("{} is new in the list", spec.name);
+    processes_.push_back(std::make_unique<Managed>(spec, spec_, loop_));
+    processes_.back()->start(now);
+  }
+  std::stable_sort(processes_.begin(), processes_.end(),
+                   [](const auto& a, const auto& b) { return a->spec().stage < b->spec().stage; });
+  return "ok\n";
 }
 
 std::string Supervisor::answer(std::string_view line) {
@@ -177,17 +230,23 @@ std::string Supervisor::answer(std::string_view line) {
     begin_stop("asked to");
     return "ok\n";
   }
+  if (line == "reload") return reload();
   const auto space = line.find(' ');
   const std::string_view verb = line.substr(0, space);
   if (verb != "restart" && verb != "stop" && verb != "start")
     return "error: not a command: " + std::string(line) + "\n";
-  Managed* process = space == std::string_view::npos ? nullptr : find(line.substr(space + 1));
+  return carry_out(verb, space == std::string_view::npos ? "" : line.substr(space + 1));
+}
+
+std::string Supervisor::carry_out(std::string_view verb, std::string_view name) {
+  Managed* process = name.empty() ? nullptr : find(name);
   if (process == nullptr) {
     std::string names;
     for (auto& each : processes_) names += " " + each->spec().name;
-    return "error: no process of that name; there are" + names + "\n";
+    return "error: no process of that name, or several; there are" + names + "\n";
   }
   if (phase_ == Phase::stopping) return "error: everything is being stopped\n";
+  if (process->leaving()) return "error: " + process->spec().name + " is being removed\n";
   if (process->spec().task) return "error: " + process->spec().name + " is a task of the start, not a process\n";
   const TimePoint now = steady_now();
   if (verb == "stop") process->stop(now);

@@ -3,6 +3,7 @@
 // run directory always says what is (written whole, by rename); nothing that it started outlives run().
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -22,7 +23,8 @@ class Supervisor {
 
   // run_dir: state.json, supervisor.pid, supervisor.sock and supervisor.lock are kept there.
   // Throws when another supervisor runs this instance.
-  Supervisor(Spec spec, std::string run_dir);
+  // again: reads the list of processes anew, for `reload`; throws what load_spec throws.
+  Supervisor(Spec spec, std::string run_dir, std::function<Spec()> again);
   ~Supervisor();
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
@@ -47,11 +49,14 @@ class Supervisor {
   void advance_stop(TimePoint now);
   Managed* find(std::string_view name);
   std::string answer(std::string_view line);
+  std::string reload();
+  std::string carry_out(std::string_view verb, std::string_view name);
   std::string state_json() const;
   void write_state();
 
   Spec spec_;
   std::string run_dir_;
+  std::function<Spec()> again_;
   Lock lock_;
   Loop loop_;
   int signals_ = -1;

@@ -395,6 +395,32 @@ TEST_P(EdgePath, StopsInTimeAndTellsEveryClientWhenToComeBack) {
   EXPECT_LT(steady_now() - before, std::chrono::seconds(6));
 }
 
+TEST_P(EdgePath, WhatWasSentBeforeItStopsIsAnsweredAndNothingAfterwardsIsTaken) {
+  start();
+  TestClient alice(edge_->port());
+  edge_->log_in(alice, kAlice, kAliceDevice);
+  const std::string frames_in = "\nbarid_edge_frames_total{direction=\"in\"} ";
+  edge_->nats.freeze();
+  for (std::uint64_t seq = 1; seq <= 20; ++seq) alice.send(edge_->message(seq, "before"));
+  ASSERT_TRUE(test::wait_until([&] {
+    const std::string metrics = edge_->http("/metrics");
+    const auto at = metrics.find(frames_in);
+    return at != std::string::npos && std::atof(metrics.c_str() + at + frames_in.size()) >= 21;  // the login too
+  }));
+  edge_->process->signal(SIGTERM);
+  ASSERT_TRUE(test::wait_until([&] { return edge_->http("/readyz").find("200 OK") == std::string::npos; }));
+  alice.send(edge_->message(21, "too late"));
+  edge_->nats.thaw();
+  std::uint64_t accepted = 0;
+  auto frame = alice.next();
+  for (; frame && std::holds_alternative<wire::Accepted>(*frame); frame = alice.next())
+    for (const auto& range : std::get<wire::Accepted>(*frame).ranges) accepted += range.count;
+  EXPECT_EQ(accepted, 20U);
+  ASSERT_TRUE(frame && std::holds_alternative<wire::Error>(*frame));
+  EXPECT_EQ(std::get<wire::Error>(*frame).code, Code::going_away);
+  EXPECT_TRUE(alice.closed());
+}
+
 TEST_P(EdgePath, SeveralReactorsServeOnePort) {
   start({.engine = "", .edge_lines = "threads = 3", .listener_lines = "", .more_listeners = ""});
   std::vector<std::unique_ptr<TestClient>> clients;

@@ -25,6 +25,7 @@ start_instance() {
   "$bin/barid-supervisor" ctl --run-dir "$work/i/run" wait-up >/dev/null
 }
 field() { jq -r --arg name "$1" ".processes[] | select(.name == \$name) | .$2" "$work/i/run/state.json"; }
+is_stopped() { [ "$(field "$1" state)" = stopped ]; }
 recover() { "$repo/ops/recover" "$@" --data "$work/i"; }
 post() { # port, body → status
   python3 - "$1" "$2" <<'PY'
@@ -77,9 +78,11 @@ the_configuration_has_the_ports_of_the_instance() {
   printf 'port_base=21000\nport_edge_observe=21002\nport_worker_observe=21003\nport_nats_monitor=21005\n' >"$work/i/ports.env"
   "$repo/ops/monitor" --data "$work/i" --dry-run >/dev/null
   [ ! -e "$work/i/monitoring" ] || fail "--dry-run wrote"
+  printf 'port_worker_2_observe=23001\n' >>"$work/i/ports.env"
+  printf 'workers=2\nedges=1\n' >"$work/i/scale.env"
   "$repo/ops/monitor" --data "$work/i" --monitor-base 22000 >/dev/null
   local port
-  for port in 21002 21003 22001 22003; do
+  for port in 21002 21003 23001 22001 22003; do
     grep -q "127.0.0.1:$port" "$work/i/monitoring/prometheus.yml" || fail "port $port is not in prometheus.yml"
   done
   grep -q "127.0.0.1:22002/alerts" "$work/i/monitoring/alertmanager.yml" || fail "the receiver's port"
@@ -89,23 +92,26 @@ the_configuration_has_the_ports_of_the_instance() {
 }
 
 recoveries_are_bounded_and_logged() {
-  start_instance worker edge
+  start_instance worker-1 edge-1
   local pid i said code=0
   for i in 1 2; do
-    pid=$(field worker pid)
+    pid=$(field worker-1 pid)
     recover restart worker --max-per-hour 2 --why "ProcessDown" >/dev/null || fail "restart $i"
-    [ "$(field worker pid)" != "$pid" ] || fail "it is the same process"
+    [ "$(field worker-1 pid)" != "$pid" ] || fail "it is the same process"
   done
-  pid=$(field worker pid)
+  pid=$(field worker-1 pid)
   said=$(recover restart worker --max-per-hour 2 2>&1) || code=$?
   expect "exit code of the third" 4 "$code"
   expect_match "what it says" "worker was recovered 2 times in the last hour" "$said"
-  expect "the process" "$pid" "$(field worker pid)"
+  expect "the process" "$pid" "$(field worker-1 pid)"
   expect "the log" "restart worker done,restart worker done,restart worker refused" \
     "$(cut -d' ' -f2-4 "$work/i/log/recover.log" | paste -sd,)"
   expect "why" ProcessDown "$(head -n 1 "$work/i/log/recover.log" | cut -d' ' -f5-)"
   recover drain edge --max-per-hour 2 >/dev/null || fail "another process has a count of its own"
-  expect "the edge" stopped "$(field edge state)"
+  within 5 is_stopped edge-1
+  # One that was stopped on request stays so, whatever an alert says.
+  recover restart edge --why ProcessDown >/dev/null || fail "there is nothing to do"
+  expect "the edge" stopped "$(field edge-1 state)"
   # What lies back more than an hour does not count.
   sed -i -E "s/^[0-9]+/$(($(date +%s) - 3700))/" "$work/i/log/recover.log"
   recover rebalance worker --max-per-hour 2 >/dev/null || fail "an hour later"
@@ -127,21 +133,21 @@ what_can_not_be_recovered_is_refused() {
 
 an_alert_restarts_what_it_names_and_nothing_else() {
   need python3 python3-minimal
-  start_instance worker edge
+  start_instance worker-1 edge-1
   "$repo/ops/recover" --listen 0 --data "$work/i" 2>"$work/listening" &
   within 10 grep -q 'taking alerts' "$work/listening"
   local port worker edge
   port=$(sed -n 's/.*127.0.0.1:\([0-9]*\)$/\1/p' "$work/listening" | head -n 1)
-  worker=$(field worker pid) edge=$(field edge pid)
+  worker=$(field worker-1 pid) edge=$(field edge-1 pid)
   alert() { printf '{"version":"4","alerts":[{"status":"%s","labels":{"alertname":"ProcessDown","recover":"%s","name":"%s"}}]}' "$@"; }
   expect "the answer" 200 "$(post "$port" "$(alert resolved restart worker)")"
   expect "the answer" 200 "$(post "$port" "$(alert firing restart 'edge; touch /tmp/x')")"
   expect "the answer" 200 "$(post "$port" "$(alert firing erase worker)")"
   expect "not an alert" 400 "$(post "$port" 'hello')"
-  expect "the worker" "$worker" "$(field worker pid)"
+  expect "the worker" "$worker" "$(field worker-1 pid)"
   expect "the answer" 200 "$(post "$port" "$(alert firing restart worker)")"
-  [ "$(field worker pid)" != "$worker" ] || fail "the worker was not restarted"
-  expect "the edge" "$edge" "$(field edge pid)"
+  [ "$(field worker-1 pid)" != "$worker" ] || fail "the worker was not restarted"
+  expect "the edge" "$edge" "$(field edge-1 pid)"
   expect_match "the log" "restart worker done ProcessDown" "$(cat "$work/i/log/recover.log")"
 }
 

@@ -140,7 +140,32 @@ control_stops_starts_and_restarts_one_process() {
   pid=$(field a pid)
   ctl restart a >/dev/null
   within 5 pid_changed a "$pid"
-  expect_match "an unknown name" "no process of that name; there are a" "$(ctl restart nobody 2>&1 || true)"
+  expect_match "an unknown name" "no process of that name, or several; there are a" "$(ctl restart nobody 2>&1 || true)"
+}
+
+reload_starts_what_is_new_and_forgets_what_is_gone() {
+  process a-1 1 "exec sleep 1000"
+  start
+  ctl wait-up >/dev/null
+  local pid head
+  pid=$(field a-1 pid) head=$(cat "$spec")
+  process a-2 1 "exec sleep 1000"
+  process b 2 "exec sleep 1000"
+  ctl reload >/dev/null
+  within 5 is a-2 running
+  within 5 is b running
+  expect "the one that was there" "$pid" "$(field a-1 pid)"
+  ctl restart a >"$work/said" 2>&1 && fail "which of the two?"
+  expect_match "what it says" "no process of that name, or several; there are a-1 a-2 b" "$(cat "$work/said")"
+  printf 'log_dir = 7\n' >"$spec"
+  ctl reload >"$work/said" 2>&1 && fail "a broken list must be refused"
+  expect "after a broken list" "$pid" "$(field a-1 pid)"
+  pid=$(field a-2 pid)
+  printf '%s\n' "$head" >"$spec"
+  ctl reload >/dev/null
+  within 5 gone "$pid"
+  within 5 eval '[ -z "$(field a-2 pid)$(field b pid)" ]'
+  ctl restart a >/dev/null || fail "there is one again"
 }
 
 keeps_the_output_of_its_processes() {

@@ -19,35 +19,80 @@ constexpr int kConsumerTries = 20;
 constexpr int kFilterTaken = 10100;               // another consumer with this filter lives on the work queue
 constexpr auto kAckWait = std::chrono::hours(1);  // never relied on: doubt means takeover, not redelivery
 
-std::string heartbeat_json(Incarnation incarnation, const std::string& endpoint, std::uint64_t beat) {
-  return json{{"incarnation", hex_id(incarnation.value)}, {"endpoint", endpoint}, {"beat", beat}}.dump();
+std::string heartbeat_json(Incarnation incarnation, const std::string& endpoint, std::uint64_t beat, bool leaving) {
+  json j{{"incarnation", hex_id(incarnation.value)}, {"endpoint", endpoint}, {"beat", beat}};
+  if (leaving) j["leaving"] = true;
+  return j.dump();
 }
 }  // namespace
 
 Lease::Lease(broker::Control& control, const Config& config, Incarnation incarnation, broker::Stage stage, Hooks hooks)
     : control_(control), config_(config), incarnation_(incarnation), stage_(stage), hooks_(std::move(hooks)) {
+  watch_peers();
+  watch_seats();
+  watch_incarnation();
+  thread_ = std::thread([this] { run(); });
+}
+
+void Lease::watch_peers() {
   control_.watch(broker::kWorkersBucket, [this](const broker::KvEntry& entry) {
+    std::lock_guard lock(mutex_);
+    if (entry.key.empty()) {
+      peers_known_ = changed_ = true;
+      wake_.notify_all();
+      return;
+    }
     const auto worker = broker::worker_of_key(entry.key, stage_);
     if (!worker || worker->empty()) return;
-    std::lock_guard lock(mutex_);
-    if (entry.deleted)
-      last_beat_.erase(*worker);
-    else
-      last_beat_[*worker] = steady_now();
-    wake_.notify_all();
+    if (entry.deleted) {
+      changed_ = peers_.erase(*worker) != 0 || changed_;
+    } else {
+      const json j = json::parse(entry.value, nullptr, false);
+      const Peer peer{steady_now(), j.is_object() && j.value("leaving", false)};
+      const auto [at, is_new] = peers_.try_emplace(*worker, peer);
+      changed_ = changed_ || is_new || at->second.leaving != peer.leaving;
+      at->second = peer;
+    }
+    if (changed_) wake_.notify_all();
   });
-  // Other streams, or some that lost messages: nothing that an owner remembers of them is true any more.
+}
+
+// Other streams, or some that lost messages: nothing that an owner remembers of them is true any more.
+void Lease::watch_incarnation() {
   control_.watch(broker::kMetaBucket, [this](const broker::KvEntry& entry) {
     if (entry.key != broker::kMetaIncarnation || entry.deleted) return;
     std::lock_guard lock(mutex_);
     if (!incarnation_seen_.empty() && incarnation_seen_ != entry.value) {
-      all_doubted_ = true;
+      all_doubted_ = changed_ = true;
       settled_ = false;
       wake_.notify_all();
     }
     incarnation_seen_ = entry.value;
   });
-  thread_ = std::thread([this] { run(); });
+}
+
+void Lease::watch_seats() {
+  control_.watch(broker::kOwnersBucket, [this](const broker::KvEntry& entry) {
+    std::lock_guard lock(mutex_);
+    if (entry.key.empty()) {
+      seats_known_ = changed_ = true;
+    } else {
+      if (!broker::is_owner_key(entry.key, stage_)) return;
+      Partition partition;
+      try {
+        partition = broker::partition_of_owner_key(entry.key);
+      } catch (const Error& error) {
+        SPDLOG_WARN("{}: {}", broker::kOwnersBucket, error.what());
+        return;
+      }
+      const json j = json::parse(entry.deleted ? "{}" : entry.value, nullptr, false);
+      if (!j.is_object()) return;
+      seats_[partition] = {j.value("worker", ""), Epoch(j.value("epoch", std::uint64_t{0})), j.value("released", false),
+                           entry.revision};
+      changed_ = true;
+    }
+    wake_.notify_all();
+  });
 }
 
 Lease::~Lease() {
@@ -66,16 +111,34 @@ void Lease::doubt(Partition partition, Epoch epoch) {
   wake_.notify_all();
 }
 
+void Lease::drain(milliseconds over) {
+  std::lock_guard lock(mutex_);
+  leaving_ = true;
+  hand_every_ = over / std::max<std::size_t>(1, owned_count_);
+  changed_ = true;
+  wake_.notify_all();
+}
+
+bool Lease::has_successor() {
+  const Live live = live_workers();
+  return std::any_of(live.candidates.begin(), live.candidates.end(),
+                     [&](const std::string& worker) { return worker != config_.worker.name; });
+}
+
 void Lease::run() {
   TimePoint next_beat{};
+  bool told_leaving = false;
   while (true) {
     {
       std::unique_lock lock(mutex_);
-      wake_.wait_for(lock, kReviewEvery, [this] { return stop_ || all_doubted_ || !doubted_.empty(); });
+      wake_.wait_for(lock, kReviewEvery, [this] { return stop_ || changed_ || !doubted_.empty(); });
       if (stop_) break;
+      changed_ = false;
+      if (!peers_known_ || !seats_known_) continue;  // or we would take what others own
     }
     try {
-      if (steady_now() >= next_beat) {
+      if (steady_now() >= next_beat || told_leaving != leaving_) {
+        told_leaving = leaving_;
         beat();
         next_beat = steady_now() + config_.worker.lease / 3;
       }
@@ -88,6 +151,8 @@ void Lease::run() {
     }
   }
   try {
+    leaving_ = true;
+    beat();  // first: others take each as soon as it is released
     for (const auto& [partition, epoch] : std::map(owned_)) release(partition);
     control_.remove(broker::kWorkersBucket, broker::worker_key(config_.worker.name, stage_));
   } catch (const std::exception& error) {
@@ -97,25 +162,38 @@ void Lease::run() {
 
 void Lease::beat() {
   control_.put(broker::kWorkersBucket, broker::worker_key(config_.worker.name, stage_),
-               heartbeat_json(incarnation_, config_.worker.bus_endpoint, ++beats_));
+               heartbeat_json(incarnation_, config_.worker.bus_endpoint, ++beats_, leaving_));
 }
 
-std::vector<std::string> Lease::live_workers() {
+Lease::Live Lease::live_workers() {
+  Live live{{config_.worker.name}, {}};
+  if (!leaving_) live.candidates.push_back(config_.worker.name);
   std::lock_guard lock(mutex_);
-  std::vector<std::string> live{config_.worker.name};
-  for (const auto& [name, at] : last_beat_)
-    if (name != config_.worker.name && steady_now() - at < config_.worker.lease) live.push_back(name);
+  for (const auto& [name, peer] : peers_) {
+    if (name == config_.worker.name || steady_now() - peer.heard >= config_.worker.lease) continue;
+    live.all.push_back(name);
+    if (!peer.leaving) live.candidates.push_back(name);
+  }
+  if (live.candidates.empty()) live.candidates = live.all;
   return live;
 }
 
 // Rendezvous hashing (Thaler, Ravishankar 1998): the live worker with the highest score for this partition.
-bool Lease::should_own(Partition partition, const std::vector<std::string>& live) const {
+bool Lease::should_own(Partition partition, const Live& live) const {
   const auto score = [&](const std::string& worker) {
     return XXH3_64bits_withSeed(worker.data(), worker.size(), partition.value);
   };
-  return std::all_of(live.begin(), live.end(), [&](const std::string& other) {
-    return other == config_.worker.name || score(config_.worker.name) > score(other);
-  });
+  const auto best = std::max_element(live.candidates.begin(), live.candidates.end(),
+                                     [&](const auto& a, const auto& b) { return score(a) < score(b); });
+  return *best == config_.worker.name;
+}
+
+// As the bucket was last heard: spares asking it again and again for what another will release.
+bool Lease::lives_elsewhere(Partition partition, const Live& live) {
+  std::lock_guard lock(mutex_);
+  const auto seat = seats_.find(partition);
+  return seat != seats_.end() && !seat->second.released && seat->second.worker != config_.worker.name &&
+         std::find(live.all.begin(), live.all.end(), seat->second.worker) != live.all.end();
 }
 
 void Lease::review() {
@@ -128,22 +206,52 @@ void Lease::review() {
     }
     doubted_.clear();
     if (std::exchange(all_doubted_, false)) given_up = std::exchange(owned_, {});
+    std::erase_if(handing_, [&](const auto& handed) {
+      const auto seat = seats_.find(handed.first);
+      return (seat != seats_.end() && seat->second.worker != config_.worker.name) ||
+             steady_now() >= handed.second + kHandOverPatience;
+    });
   }
   for (const auto& [partition, epoch] : given_up) hooks_.drop(partition, epoch);
-  const auto live = live_workers();
+  forget_what_was_taken();
+  const Live live = live_workers();
   bool all = true;
   for (std::uint16_t p = 0; p < config_.nats.partitions; ++p) {
     const Partition partition(p);
     const bool ours = owned_.contains(partition);
     const bool wanted = should_own(partition, live);
-    if (ours && !wanted) release(partition);
-    if (!ours && wanted) {
-      take_over(partition, live);
-      all = all && owned_.contains(partition);
-    }
+    if (ours && !wanted) hand_over(partition);
+    if (!ours && wanted && !lives_elsewhere(partition, live)) take_over(partition, live);
+    all = all && (!wanted || owned_.contains(partition));
   }
+  owned_count_ = owned_.size();
   std::lock_guard lock(mutex_);
   settled_ = all && !all_doubted_ && doubted_.empty();
+}
+
+// We were silent for so long that another took over: what we hold of that partition is void.
+void Lease::forget_what_was_taken() {
+  std::vector<std::pair<Partition, Epoch>> taken;
+  {
+    std::lock_guard lock(mutex_);
+    for (const auto& [partition, epoch] : owned_)
+      if (const auto seat = seats_.find(partition); seat != seats_.end() && seat->second.epoch > epoch)
+        taken.emplace_back(partition, epoch);
+  }
+  for (const auto& [partition, epoch] : taken) {
+    SPDLOG_WARN("partition {}: another has taken it from us", broker::owner_key(partition, stage_));
+    owned_.erase(partition);
+    hooks_.drop(partition, epoch);
+  }
+}
+
+void Lease::hand_over(Partition partition) {
+  const TimePoint now = steady_now();
+  if (handing_.size() >= kHandedTogether || now < next_hand_) return;  // seen again at the next review
+  release(partition);
+  handing_[partition] = now;
+  const std::lock_guard lock(mutex_);
+  next_hand_ = now + hand_every_;
 }
 
 std::optional<Lease::Entry> Lease::read_entry(Partition partition) {
@@ -164,10 +272,10 @@ std::string Lease::entry_json(Epoch epoch, bool released) const {
   return j.dump();
 }
 
-void Lease::take_over(Partition partition, const std::vector<std::string>& live) {
+void Lease::take_over(Partition partition, const Live& live) {
   const auto entry = read_entry(partition);
   if (entry && !entry->released && entry->worker != config_.worker.name &&
-      std::find(live.begin(), live.end(), entry->worker) != live.end())
+      std::find(live.all.begin(), live.all.end(), entry->worker) != live.all.end())
     return;  // its owner lives and will release it
   // At least the clock's seconds: above what edges have seen even when the broker has forgotten its epochs.
   const auto clock = static_cast<std::uint64_t>(std::max<std::int64_t>(0, wall_now().value / 1000));

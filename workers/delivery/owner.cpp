@@ -174,7 +174,7 @@ Owner::~Owner() {
 std::string Owner::missing() const {
   if (!connected_) return "nats-server can't be reached";
   if (!lease_->settled()) return "partitions are being taken over";
-  if (consuming_ == 0) return "no partition is being consumed yet";
+  if (consuming_ == 0 && lease_->owned() != 0) return "no partition is being consumed yet";
   return {};
 }
 

@@ -30,6 +30,7 @@ class Owner {
   Owner& operator=(const Owner&) = delete;
 
   std::string missing() const;  // empty: ready. Any thread.
+  Lease& lease() { return *lease_; }
 
  private:
   struct Metrics;

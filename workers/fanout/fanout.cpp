@@ -101,7 +101,7 @@ Fanout::~Fanout() {
 std::string Fanout::missing() const {
   if (!connected_) return "nats-server can't be reached";
   if (!lease_->settled()) return "group partitions are being taken over";
-  if (consuming_ == 0) return "no group partition is being consumed yet";
+  if (consuming_ == 0 && lease_->owned() != 0) return "no group partition is being consumed yet";
   return {};
 }
 

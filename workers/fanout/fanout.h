@@ -24,6 +24,7 @@ class Fanout {
   Fanout& operator=(const Fanout&) = delete;
 
   std::string missing() const;  // empty: ready. Any thread.
+  delivery::Lease& lease() { return *lease_; }
 
  private:
   struct Metrics;
