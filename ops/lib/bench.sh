@@ -194,17 +194,17 @@ run_barid() { # file, scenario, options…
     --worker-observe "$(port_of worker_observe)" --broker-monitor "$(port_of nats_monitor)" "$@"
 }
 
-# Its users are put into the database first: the directory makes groups of users that it knows. The groups themselves are
-# made by requests.
-run_groups() { # file, options…
-  local file=$1 seed=$((RANDOM * 32768 + RANDOM + 1))
-  shift
-  "$bin_dir/barid-bench" group-fanout --port "$(port_of tcp)" --secrets "$data_dir/secrets" --seed "$seed" \
+# Its users are put into the database first: the directory makes groups of users that it knows (the groups themselves are
+# made by requests), and shows the presence of no others.
+run_with_accounts() { # file, scenario, options…
+  local file=$1 scenario=$2 seed=$((RANDOM * 32768 + RANDOM + 1))
+  shift 2
+  "$bin_dir/barid-bench" "$scenario" --port "$(port_of tcp)" --secrets "$data_dir/secrets" --seed "$seed" \
     --print-accounts "$@" >"$bench_dir/accounts.sql"
   as_db_user "$pg_bin/psql" --quiet --no-psqlrc --set ON_ERROR_STOP=1 --host "$pg_socket_dir" --port "$(port_of postgres)" \
     --username barid --dbname barid <"$bench_dir/accounts.sql" || die "the users could not be put into the database"
   rm -f "$bench_dir/accounts.sql"
-  run_barid "$file" group-fanout --seed "$seed" "$@"
+  run_barid "$file" "$scenario" --seed "$seed" "$@"
 }
 
 run_generator() { # file, scenario, options…

@@ -78,6 +78,8 @@ class BaridDialect final : public Dialect {
       ++client.taken;
       return events.on_group_event(client, *event);
     }
+    if (const auto* presence = std::get_if<wire::Presence>(&*frame))
+      return events.on_presence(client, presence->entries.size());
     if (const auto* response = std::get_if<wire::Response>(&*frame)) return events.on_response(client, *response);
     if (const auto* ping = std::get_if<wire::Ping>(&*frame)) return wire::append(client.out, wire::Pong{ping->token});
     if (const auto* refused = std::get_if<wire::Refused>(&*frame))

@@ -28,6 +28,7 @@ class Events {
   virtual void on_response(Client&, const wire::Response&) {}
   virtual void on_group_event(Client&, const wire::GroupEvent&) {}
   virtual void on_group_receipt(Client&, const wire::GroupReceipt&) {}
+  virtual void on_presence(Client&, std::size_t /*entries*/) {}
   virtual void on_joined(Client&) {}                                   // a peer's room
   virtual void on_trouble(Client& client, std::string_view what) = 0;  // the connection is of no use any more
 };

@@ -14,9 +14,10 @@ struct Defaults {
   std::uint32_t clients, in_flight, messages_each;
 };
 const std::map<std::string, Defaults> kScenarios = {
-    {"throughput", {200, 8, 0}},   {"interactive", {200, 1, 0}},  {"many", {5'000, 1, 0}}, {"latency", {2, 1, 0}},
-    {"latency-load", {200, 8, 0}}, {"idle", {10'000, 1, 1}},      {"logins", {200, 1, 0}}, {"park", {100'000, 1, 1}},
-    {"drain", {10'000, 128, 10}},  {"group-fanout", {256, 4, 0}},
+    {"throughput", {200, 8, 0}},   {"interactive", {200, 1, 0}},       {"many", {5'000, 1, 0}},
+    {"latency", {2, 1, 0}},        {"latency-load", {200, 8, 0}},      {"idle", {10'000, 1, 1}},
+    {"logins", {200, 1, 0}},       {"park", {100'000, 1, 1}},          {"drain", {10'000, 128, 10}},
+    {"group-fanout", {256, 4, 0}}, {"presence-storm", {10'000, 1, 0}},
 };
 
 std::vector<std::string> names_of_scenarios() {
@@ -35,8 +36,8 @@ void complete(Options& options, const std::vector<std::string>& pids) {
     throw CLI::ValidationError("--part", "peers run the part fanout only");
   if (groups && options.size < 24) throw CLI::ValidationError("--bytes", "group-fanout needs 24 or more");
   if (groups) options.messages_each = 0;
-  const bool pairs =
-      options.scenario != "logins" && !groups && options.scenario != "park" && options.scenario != "drain";
+  const bool pairs = options.scenario != "logins" && options.scenario != "presence-storm" && !groups &&
+                     options.scenario != "park" && options.scenario != "drain";
   if (pairs) options.clients += options.clients % 2;
   if (!pairs) options.threads = 1;
   if (options.scenario == "latency-load" && options.rate <= 0)
@@ -79,7 +80,7 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 10'000));
   cli.add_option("--writers", options.writers, "group-fanout: members who write, in part fanout")
       ->check(CLI::Range(1, 1'023));
-  cli.add_flag("--print-accounts", options.print_accounts, "group-fanout: SQL for its users (give --seed), and no run");
+  cli.add_flag("--print-accounts", options.print_accounts, "group-fanout, presence-storm: SQL for the users (give --seed), and no run");
   cli.add_option("--bytes", options.size, "content of a message")->check(CLI::Range(1, 61'440));
   cli.add_option("--rate", options.rate, "open loop: messages a second of all clients together");
   cli.add_option("--seconds", options.seconds, "measured");

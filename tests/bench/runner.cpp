@@ -80,6 +80,7 @@ Runner::~Runner() { stop(); }
 
 int Runner::run() {
   if (options_.scenario == "logins") return run_logins();
+  if (options_.scenario == "presence-storm") return run_presence();
   if (options_.scenario == "park") return run_store(false);
   if (options_.scenario == "drain") return run_store(true);
   if (options_.scenario == "idle") return run_idle();

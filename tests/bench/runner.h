@@ -40,10 +40,12 @@ class Runner {
   int run_pairs();
   int run_idle();
   int run_logins();
+  int run_presence();
   int run_store(bool drain);
   int run_groups();
   GroupPart part_of(const std::string& name, std::uint32_t first) const;
-  int print_accounts() const;
+  int print_accounts(std::uint32_t users) const;
+  std::uint32_t group_users() const;
   void run_fanout(const GroupPart& part, nlohmann::ordered_json& json);
   void run_one_at_a_time(const GroupPart& part, nlohmann::ordered_json& json);
   void run_away(const GroupPart& part, nlohmann::ordered_json& json);

@@ -44,9 +44,13 @@ GroupPart Runner::part_of(const std::string& name, std::uint32_t first) const {
 }
 
 // The directory makes groups of users that it knows, and a minted user is not in its tables.
-int Runner::print_accounts() const {
+std::uint32_t Runner::group_users() const {
   std::uint32_t users = 0;
   for (const std::string& name : kParts) users += part_of(name, 0).shape.users + part_of(name, 0).pair_clients;
+  return users;
+}
+
+int Runner::print_accounts(std::uint32_t users) const {
   const auto identities = mint_->identities(0, users);
   std::cout << "COPY users (user_id, phone_e164, created_at_ms) FROM stdin;\n";
   for (std::size_t i = 0; i < identities.size(); ++i)
@@ -60,7 +64,7 @@ int Runner::print_accounts() const {
 }
 
 int Runner::run_groups() {
-  if (options_.print_accounts) return print_accounts();
+  if (options_.print_accounts) return print_accounts(group_users());
   ordered_json json;
   std::uint32_t first = 0;
   for (const std::string& name : kParts) {

@@ -5,7 +5,9 @@
 #include <stdexcept>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "tests/bench/login_plan.h"
+#include "tests/bench/presence_plan.h"
 #include "tests/bench/runner.h"
 #include "tests/bench/store_plan.h"
 
@@ -96,6 +98,47 @@ int Runner::run_logins() {
   ordered_json json;
   add_common(json, window, Counted::online);
   return finish(json, judge());
+}
+
+// The bound: a watching client gets at most one Presence frame a second, whatever happens. Frames leave on time and are
+// seen by a busy generator a little early or late, so the mean is judged, and what was seen within one second is shown.
+int Runner::run_presence() {
+  std::vector<std::unique_ptr<Scenario>> plans;
+  const std::uint32_t watchers = PresencePlan::watchers_for(options_.clients);
+  if (options_.print_accounts) return print_accounts(watchers + options_.clients);
+  plans.push_back(
+      std::make_unique<PresencePlan>(options_, control_, mint_->identities(0, watchers + options_.clients)));
+  const auto& plan = static_cast<const PresencePlan&>(*plans.front());
+  start(std::move(plans));
+  wait_online(watchers);
+  std::printf("%u watchers are online; %u users come and go\n", watchers, options_.clients);
+  print_heading("logins");
+  go(Stage::send);
+  watch("warm-up", std::max(options_.warmup, 25U), Counted::online);
+  const Sample from = meter_->sample();
+  watch("measured", options_.seconds, Counted::online);
+  const Sample to = meter_->sample();
+  stop();
+  check();
+  const PresencePlan::Told told = plan.told(from.at_ns, to.at_ns);
+  const Window window = between(from, to, Counted::online);
+  ordered_json json;
+  add_common(json, window, Counted::online);
+  json["watchers"] = watchers;
+  json["presence_frames"] = told.frames;
+  json["presence_entries"] = told.entries;
+  json["frames_per_watcher_per_s"] = told.frames_per_watcher_per_s;
+  json["most_frames_in_a_second"] = told.most_in_a_second;
+  json["shortest_gap_ms"] = told.shortest_gap_ms;
+  std::printf(
+      "each watcher of %zu users: %.2f frames a second with %.1f entries; at most %llu within one second, shortest gap "
+      "%lld ms\n",
+      limits::kWatchUsersMax, told.frames_per_watcher_per_s,
+      told.frames == 0 ? 0.0 : static_cast<double>(told.entries) / static_cast<double>(told.frames),
+      static_cast<unsigned long long>(told.most_in_a_second), static_cast<long long>(told.shortest_gap_ms));
+  const bool bounded = told.frames > 0 && told.frames_per_watcher_per_s <= 1.0 + 1.0 / window.seconds;
+  if (!bounded) std::printf("A WATCHER WAS TOLD MORE OFTEN THAN ONCE A SECOND, OR NEVER\n");
+  return std::max(finish(json, judge()), bounded ? 0 : 1);
 }
 
 int Runner::run_store(bool drain) {
