@@ -7,7 +7,9 @@
 #include "base/log.h"
 #include "base/observe.h"
 #include "broker/control.h"
+#include "broker/roles.h"
 #include "storage/pool.h"
+#include "storage/url.h"
 #include "workers/delivery/owner.h"
 #include "workers/directory/code_sender.h"
 #include "workers/directory/secrets.h"
@@ -16,25 +18,28 @@
 
 namespace {
 
-// The directory role: Postgres, secrets, the code sender and the service on top, in the order they need each other.
+using namespace barid;
+
+// The directory role: a NATS user, Postgres, secrets, the code sender and the service, in the order of need.
 struct DirectoryRole {
-  DirectoryRole(const barid::Config& config, barid::broker::Control& control, barid::Observe& observe)
-      : pool(config.postgres.url, config.postgres.connections),
-        secrets(barid::directory::DirectorySecrets::load(config.directory.secrets_dir)),
-        sender(barid::directory::make_code_sender(config.directory, observe)),
+  DirectoryRole(const Config& config, Observe& observe)
+      : control(broker::as_role(config.nats, broker::kDirectoryRole), config.worker.name + " directory"),
+        pool(storage::directory_url(config.postgres), config.postgres.connections),
+        secrets(directory::DirectorySecrets::load(config.directory.secrets_dir)),
+        sender(directory::make_code_sender(config.directory, observe)),
         service(control, pool, config.directory, secrets, *sender, observe) {
     service.start(config.postgres.connections);
   }
-  barid::storage::Pool pool;
-  barid::directory::DirectorySecrets secrets;
-  std::unique_ptr<barid::directory::CodeSender> sender;
-  barid::directory::DirectoryService service;
+  broker::Control control;  // a user of its own: the directory may do what owners may not, and the reverse
+  storage::Pool pool;
+  directory::DirectorySecrets secrets;
+  std::unique_ptr<directory::CodeSender> sender;
+  directory::DirectoryService service;
 };
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  using namespace barid;
   CLI::App app{
       "barid-worker: owns partitions and delivers their mail; expands group messages; answers directory requests"};
   std::string config_file, name;
@@ -62,23 +67,29 @@ int main(int argc, char** argv) {
     const auto has_role = [&](const char* role) {
       return std::find(config.worker.roles.begin(), config.worker.roles.end(), role) != config.worker.roles.end();
     };
-    broker::Control control(config.nats, config.worker.name);
+    const bool owns = has_role("delivery") || has_role("fanout");
+    std::unique_ptr<broker::Control> control;
+    if (owns) {
+      config.nats = broker::as_role(config.nats, broker::kWorkerRole);
+      control = std::make_unique<broker::Control>(config.nats, config.worker.name);
+    }
     std::unique_ptr<delivery::Owner> owner;
     std::unique_ptr<fanout::Fanout> fanout;
     std::unique_ptr<DirectoryRole> directory;
     std::atomic<bool> up{false};
     Observe observe(config.worker.name, config.worker.observe_port, [&]() -> std::string {
       if (!up) return "starting";
-      if (!control.connected()) return "nats-server can't be reached";
+      if ((control && !control->connected()) || (directory && !directory->control.connected()))
+        return "nats-server can't be reached";
       if (directory)
         if (auto missing = directory->service.not_ready(); !missing.empty()) return missing;
       if (fanout)
         if (auto missing = fanout->missing(); !missing.empty()) return missing;
       return owner ? owner->missing() : std::string();
     });
-    if (has_role("directory")) directory = std::make_unique<DirectoryRole>(config, control, observe);
-    if (has_role("delivery")) owner = std::make_unique<delivery::Owner>(config, control, observe);
-    if (has_role("fanout")) fanout = std::make_unique<fanout::Fanout>(config, control, observe);
+    if (has_role("directory")) directory = std::make_unique<DirectoryRole>(config, observe);
+    if (has_role("delivery")) owner = std::make_unique<delivery::Owner>(config, *control, observe);
+    if (has_role("fanout")) fanout = std::make_unique<fanout::Fanout>(config, *control, observe);
     up = true;
     int signal = 0;
     sigwait(&signals, &signal);

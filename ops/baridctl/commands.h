@@ -10,6 +10,8 @@ namespace barid::ctl {
 
 int init_secrets(const std::string& dir);
 int migrate(const Config& config);
+// The block of nats-server's configuration that says who may do what. It holds passwords: for a private file only.
+int nats_users(const Config& config, const std::string& secrets_dir);
 
 // The broker's streams and buckets: what is there, how it differs from the configuration (1 when it does), and to make
 // it the same. The plan is printed before anything is done.

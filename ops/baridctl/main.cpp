@@ -19,6 +19,9 @@ int main(int argc, char** argv) {
   init_secrets->add_option("DIR", secrets_dir)->required();
   auto* check_config = app.add_subcommand("check-config", "say whether the configuration can be used");
   auto* migrate = app.add_subcommand("migrate", "bring the Postgres schema up to date");
+  auto* nats_users =
+      app.add_subcommand("nats-users", "print nats-server's users and what each may do; holds passwords");
+  nats_users->add_option("SECRETS", secrets_dir, "the folder with nats/ROLE.password")->required();
   auto* topology = app.add_subcommand("topology", "the broker's streams and buckets");
   topology->require_subcommand(1);
   bool json = false, dot = false;
@@ -69,6 +72,7 @@ int main(int argc, char** argv) {
     const barid::Config config = barid::load_config(config_path);
     if (*check_config) return std::cout << config_path << " can be used\n", 0;
     if (*migrate) return barid::ctl::migrate(config);
+    if (*nats_users) return barid::ctl::nats_users(config, secrets_dir);
     using barid::ctl::Shape;
     const Shape shape = json ? Shape::json : dot ? Shape::dot : Shape::table;
     if (*apply) return barid::ctl::apply_topology(config, how);
