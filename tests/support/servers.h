@@ -54,6 +54,7 @@ class PrivateNats {
   void kill();   // -9
   void freeze();
   void thaw();
+  std::string store() const { return dir_.file("store"); }  // where JetStream keeps its files
   void lose_disk();  // only while stopped: the store is emptied
   std::string log() const { return read_file(dir_.file("log")); }
 
