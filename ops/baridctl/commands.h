@@ -26,6 +26,10 @@ int diff_topology(const Config& config, Shape shape);
 int export_topology(const Config& config);
 int apply_topology(const Config& config, const ApplyOptions& options);
 
+// All that the server holds on a user, as one JSON object; and to erase it, after a plan. `who`: a phone number or an id.
+int export_account(const Config& config, const std::string& who);
+int erase_account(const Config& config, const std::string& who, bool dry_run, bool yes);
+
 // A picture of what goes on now: rates, times of stages, partitions, and the broker. `once`: one picture on standard
 // output; else again and again until a signal.
 struct TopOptions {

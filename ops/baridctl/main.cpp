@@ -36,6 +36,15 @@ int main(int argc, char** argv) {
   auto* diff = topology->add_subcommand("diff", "how what is there differs from the configuration; exit 1 if it does");
   diff->add_flag("--json", json, "one JSON object");
   auto* export_ = topology->add_subcommand("export", "what the configuration declares, as JSON");
+  std::string who;
+  bool yes = false;
+  auto* account = app.add_subcommand("account", "what the server holds on one user, and to erase it (ops/account)");
+  account->require_subcommand(1);
+  auto* export_account = account->add_subcommand("export", "all of it, as one JSON object");
+  auto* erase_account = account->add_subcommand("erase", "print the plan, then erase it");
+  for (auto* action : {export_account, erase_account}) action->add_option("WHO", who, "phone number or id")->required();
+  erase_account->add_flag("--dry-run", how.dry_run, "print the plan and do nothing");
+  erase_account->add_flag("--yes", yes, "do it: it can't be undone");
   barid::ctl::TopOptions watching;
   auto* top = app.add_subcommand("top", "rates, times, partitions and the broker, live");
   top->add_option("--data", data_dir, "the instance's folder: its configuration and ports");
@@ -79,6 +88,8 @@ int main(int argc, char** argv) {
     if (*show) return barid::ctl::show_topology(config, shape);
     if (*diff) return barid::ctl::diff_topology(config, shape);
     if (*export_) return barid::ctl::export_topology(config);
+    if (*export_account) return barid::ctl::export_account(config, who);
+    if (*erase_account) return barid::ctl::erase_account(config, who, how.dry_run, yes);
     if (*top) return barid::ctl::top(config, watching);
     if (*health) return barid::ctl::health(config);
   } catch (const std::exception& error) {

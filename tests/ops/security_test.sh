@@ -175,4 +175,49 @@ nothing_secret_reaches_a_log_and_a_certificate_is_renewed_live() {
   done <"$work/secrets"
 }
 
+an_account_is_exported_and_erased() {
+  pick_base
+  up
+  local account=("$repo/ops/account" --data "$work/i") said code=0 device id
+  register alice "$alice"
+  register bob "$bob"
+  person bob group create Choir "$alice" >/dev/null
+  person alice block "$bob" >/dev/null
+  person alice unblock "$bob" >/dev/null
+  person alice send "$bob" "waits for bob" --wait accepted >/dev/null
+  waits() { "${account[@]}" export "$bob" | jq -e '[.waiting[].batches] | add >= 1'; }
+  within 30 waits
+  said=$("${account[@]}" export "$bob")
+  id=$(jq -r .user.id <<<"$said")
+  expect "whose" "$bob" "$(jq -r .user.phone <<<"$said")"
+  expect "devices and groups" "1 Choir 3" "$(jq -r '"\(.devices | length) \(.groups[0].name) \(.groups[0].role)"' <<<"$said")"
+
+  expect_match "the plan" "leave +1 groups" "$("${account[@]}" erase "$bob" --dry-run)"
+  said=$("${account[@]}" erase "$bob" 2>&1) && fail "it erased without --yes"
+  expect_match "what it says" "say --yes" "$said"
+  within 5 waits # nothing was done
+
+  device=$(sql barid "SELECT to_hex(device_id) FROM devices JOIN users USING (user_id) WHERE phone_e164 = '$bob'")
+  expect_match "what it did" "erased user [0-9a-f]{16}: 1 devices, 1 groups" "$("${account[@]}" erase "$bob" --yes | tail -n 1)"
+  person bob send "$alice" "as if nothing were" --wait accepted >"$work/said" 2>&1 && fail "bob may still write: $(cat "$work/said")"
+  PGHOST=$(sed -n 's/^owner_url = "host=\([^ ]*\) .*/\1/p' "$work/i/barid.toml") /usr/lib/postgresql/15/bin/pg_dump --port $((base + 6)) \
+    --username barid --data-only barid >"$work/dump"
+  grep -q "${alice#+}" "$work/dump" || fail "the dump holds nobody"
+  grep -qF "${bob#+}" "$work/dump" && fail "bob's number is still there: $(grep -F "${bob#+}" "$work/dump")"
+  expect "keys of bob's" 0 "$(sql barid "SELECT count(*) FROM device_keys WHERE to_hex(device_id) = '$device'")"
+  expect "who owns the choir now" "3" "$(sql barid "SELECT role FROM group_members JOIN users USING (user_id)
+    WHERE left_version IS NULL AND phone_e164 = '$alice'")"
+  expect "what is left" '[{"batches":0}] [] [""]' "$("${account[@]}" export "$id" |
+    jq -rc '"\([.waiting[] | {batches}]) \(.contacts + .blocked) \([.devices[].name])"')"
+  expect_match "again" "nothing is to be erased" "$("${account[@]}" erase "$bob" --yes)"
+  "${account[@]}" export "$bob" 2>/dev/null && fail "bob can still be exported"
+
+  # Bob comes again, as somebody new.
+  register bob2 "$bob"
+  register carol +4915112340009
+  person carol send "$bob" "welcome" --wait accepted >/dev/null || code=$?
+  expect "a message to the new bob" 0 "$code"
+  "${account[@]}" export "$bob" | jq -e --arg id "$id" '.user.id != $id' >/dev/null || fail "the erased one came back"
+}
+
 run_test "$1"
