@@ -55,7 +55,7 @@ class PrivateNats {
   void freeze();
   void thaw();
   std::string store() const { return dir_.file("store"); }  // where JetStream keeps its files
-  void lose_disk();  // only while stopped: the store is emptied
+  void lose_disk();                                         // only while stopped: the store is emptied
   std::string log() const { return read_file(dir_.file("log")); }
 
  private:
