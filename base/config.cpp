@@ -7,6 +7,8 @@
 #include <stdexcept>
 
 #include "base/limits.h"
+#include "base/log.h"
+#include "base/secret_file.h"
 
 namespace barid {
 namespace {
@@ -97,6 +99,15 @@ class Section {
   std::set<std::string> known_;
 };
 
+// A password in a url, as user:password@ or password=. A login without a colon is a token for NATS, a name for
+// Postgres.
+bool holds_password(const Config& config) {
+  const auto has = [](const std::string& url) {
+    return masked_url(url).find(":•••@") != std::string::npos || url.find("password=") != std::string::npos;
+  };
+  return masked_url(config.nats.url) != config.nats.url || has(config.postgres.url) || has(config.postgres.owner_url);
+}
+
 }  // namespace
 
 Config load_config(const std::string& path) {
@@ -126,6 +137,7 @@ Config load_config(const std::string& path) {
 
   auto nats = section("nats");
   nats.read("url", config.nats.url);
+  nats.read("credentials_dir", config.nats.credentials_dir);
   nats.read("partitions", config.nats.partitions);
   nats.read("inbox_shards", config.nats.inbox_shards);
   nats.read("replicas", config.nats.replicas);
@@ -136,6 +148,9 @@ Config load_config(const std::string& path) {
 
   auto postgres = section("postgres");
   postgres.read("url", config.postgres.url);
+  postgres.read("password_file", config.postgres.password_file);
+  postgres.read("owner_url", config.postgres.owner_url);
+  postgres.read("owner_password_file", config.postgres.owner_password_file);
   postgres.read("connections", config.postgres.connections);
   postgres.finish();
 
@@ -146,6 +161,7 @@ Config load_config(const std::string& path) {
   edge.read("engine", e.engine);
   edge.read("tls_certificate_file", e.tls_certificate_file);
   edge.read("tls_key_file", e.tls_key_file);
+  edge.read("tls_min_version", e.tls_min_version);
   edge.read("heartbeat_s", e.heartbeat);
   edge.read("half_open_deadline_s", e.half_open_deadline);
   edge.read("connections_max", e.connections_max);
@@ -173,6 +189,8 @@ Config load_config(const std::string& path) {
   edge.finish();
   if (e.engine != "auto" && e.engine != "io_uring" && e.engine != "epoll")
     edge.complain("engine", "must be auto, io_uring or epoll");
+  if (e.tls_min_version != "1.2" && e.tls_min_version != "1.3")
+    edge.complain("tls_min_version", "must be \"1.3\" or \"1.2\"");
   if (e.threads == 0) edge.complain("threads", "must be at least 1");
   if (e.heartbeat.count() == 0 || e.half_open_deadline <= e.heartbeat)
     edge.complain("half_open_deadline_s", "must be longer than heartbeat_s, which is at least 1");
@@ -225,6 +243,7 @@ Config load_config(const std::string& path) {
   for (const auto& [key, value] : file)
     if (!sections.contains(std::string(key.str())))
       throw std::runtime_error(path + ": [" + std::string(key.str()) + "] is not a known section");
+  if (holds_password(config)) require_private_file(path);
   return config;
 }
 

@@ -16,14 +16,19 @@ struct LogConfig {
 
 struct NatsConfig {
   std::string url = "nats://127.0.0.1:4222";
+  std::string credentials_dir;      // ROLE.password for each role; empty: what the url says, or nothing
+  std::string user, password;       // not of the file: filled in by broker::as_role()
   std::uint16_t partitions = 4;     // a power of two; topology writes it into KV, processes compare
   std::uint16_t inbox_shards = 64;  // streams that inboxes are spread over
   std::uint8_t replicas = 1;
 };
 
 struct PostgresConfig {
-  std::string url = "postgresql:///barid";  // libpq connection string
-  std::uint16_t connections = 4;            // of one directory worker
+  std::string url = "postgresql:///barid";  // libpq connection string: of the directory, which reads and writes rows
+  std::string password_file;                // its password; empty: none, or in the url
+  std::string owner_url;                    // of the owner of the tables, who changes the schema; empty: url
+  std::string owner_password_file;
+  std::uint16_t connections = 4;  // of one directory worker
 };
 
 struct ListenerConfig {
@@ -45,6 +50,7 @@ struct EdgeConfig {
   std::string engine = "auto";  // auto, io_uring or epoll
   std::vector<ListenerConfig> listeners;
   std::string tls_certificate_file, tls_key_file;
+  std::string tls_min_version = "1.3";          // or 1.2
   std::chrono::seconds heartbeat{20};           // the client pings at least this often when idle
   std::chrono::seconds half_open_deadline{30};  // nothing heard for this long: closed
   std::uint32_t connections_max = 200'000;

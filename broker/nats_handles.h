@@ -6,7 +6,9 @@
 #include <memory>
 #include <string>
 
+#include "base/log.h"
 #include "broker/control.h"
+#include "broker/roles.h"
 
 namespace barid::broker {
 
@@ -32,7 +34,11 @@ inline NatsOptions make_options(const NatsConfig& config, const std::string& nam
   natsOptions* raw = nullptr;
   check(natsOptions_Create(&raw), "NATS options");
   NatsOptions options(raw);
-  check(natsOptions_SetURL(raw, config.url.c_str()), "NATS url " + config.url);
+  check(natsOptions_SetURL(raw, config.url.c_str()), "NATS url " + masked_url(config.url));
+  if (!config.user.empty()) {
+    check(natsOptions_SetUserInfo(raw, config.user.c_str(), config.password.c_str()), "NATS user");
+    check(natsOptions_SetCustomInboxPrefix(raw, reply_prefix(config.user).c_str()), "NATS replies");
+  }
   check(natsOptions_SetName(raw, name.c_str()), "NATS name");
   check(natsOptions_SetMaxReconnect(raw, -1), "NATS reconnect");
   check(natsOptions_SetReconnectWait(raw, 100), "NATS reconnect wait");

@@ -263,7 +263,7 @@ NatsLink::NatsLink(FdWatcher& loop, const NatsConfig& config, const std::string&
   check(status, "cannot reach nats-server at " + masked_url(config.url));
   impl_->connection.reset(raw);
   impl_->connected = true;
-  impl_->inbox = "_BARID." + hex_id(crypto::random_u64()) + ".";
+  impl_->inbox = reply_prefix(config.user) + "." + hex_id(crypto::random_u64()) + ".";
   natsSubscription* sub = nullptr;
   check(natsConnection_SubscribeSync(&sub, raw, (impl_->inbox + "*").c_str()), "NATS reply subscription");
   impl_->replies.reset(sub);

@@ -211,6 +211,12 @@ std::map<std::string, StreamThere> streams_there(Control& control) {
   return there;
 }
 
+std::vector<std::string> declared_names(const NatsConfig& nats) {
+  std::vector<std::string> names;
+  for (const json& want : declared_streams(nats, MessagesConfig())) names.push_back(want["name"]);
+  return names;
+}
+
 std::vector<std::string> missing_streams(const std::map<std::string, StreamThere>& present, const NatsConfig& nats,
                                          const MessagesConfig& messages) {
   std::vector<std::string> missing;

@@ -77,6 +77,7 @@ struct StreamThere {
   StreamSeq last;
 };
 std::map<std::string, StreamThere> streams_there(Control& control);
+std::vector<std::string> declared_names(const NatsConfig& nats);
 // Declared and not there.
 std::vector<std::string> missing_streams(const std::map<std::string, StreamThere>& present, const NatsConfig& nats,
                                          const MessagesConfig& messages);

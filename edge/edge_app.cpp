@@ -22,6 +22,7 @@ sigset_t stop_signals() {
   sigemptyset(&signals);
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);  // does not stop: asks to read the certificate again
   return signals;
 }
 
@@ -47,9 +48,11 @@ int EdgeApp::run() {
   if (listeners.empty()) throw std::runtime_error("the configuration has no [[edge.listeners]]: nothing to listen on");
   for (ListenerConfig& listener : listeners) listener.port = free_port_for(listener, share_ports_);
   if (std::any_of(listeners.begin(), listeners.end(), [](const auto& l) { return l.tls; }))
-    tls_ = std::make_unique<TlsContext>(config_.edge.tls_certificate_file, config_.edge.tls_key_file);
+    tls_ = std::make_unique<TlsContext>(config_.edge.tls_certificate_file, config_.edge.tls_key_file,
+                                        config_.edge.tls_min_version == "1.2" ? TlsMinimum::tls12 : TlsMinimum::tls13);
   observe_ = std::make_unique<Observe>("barid-edge", config_.edge.observe_port, [this] { return missing(); });
   metrics_ = std::make_unique<EdgeMetrics>(*observe_);
+  if (tls_) metrics_->certificate_expires->Set(static_cast<double>(tls_->expires_at()));
 
   if (connect_control() && read_meta()) {
     start_reactors();
@@ -70,7 +73,27 @@ bool EdgeApp::stop_wanted(milliseconds wait) {
   timespec patience{};
   patience.tv_sec = wait.count() / 1000;
   patience.tv_nsec = (wait.count() % 1000) * 1'000'000;
-  return sigtimedwait(&signals, nullptr, &patience) > 0;
+  const int signal = sigtimedwait(&signals, nullptr, &patience);
+  if (signal == SIGHUP)
+    reload_certificate("SIGHUP");
+  else if (tls_ && tls_->files_changed())
+    reload_certificate("its files have changed");
+  return signal == SIGTERM || signal == SIGINT;
+}
+
+// Whoever renews certificates replaces two files, one after the other: between them they don't fit, and the old ones
+// stay.
+void EdgeApp::reload_certificate(const char* why) {
+  if (!tls_) return;
+  try {
+    tls_->reload();
+    metrics_->certificate_expires->Set(static_cast<double>(tls_->expires_at()));
+    metrics_->certificate_reloads->Increment();
+    spdlog::info("the certificate was read again ({}): new connections get it", why);
+  } catch (const std::exception& error) {
+    metrics_->certificate_failures->Increment();
+    spdlog::error("the certificate stays the old one ({}): {}", why, error.what());
+  }
 }
 
 bool EdgeApp::connect_control() {
@@ -80,7 +103,7 @@ bool EdgeApp::connect_control() {
       control_ready_ = true;
       return true;
     } catch (const std::exception& error) {
-      spdlog::warn("waiting for the broker at {}: {}", config_.nats.url, error.what());
+      spdlog::warn("waiting for the broker at {}: {}", masked_url(config_.nats.url), error.what());
     }
     if (stop_wanted(kRetry)) return false;
   }

@@ -35,7 +35,8 @@ class EdgeApp {
 
  private:
   bool stop_wanted(milliseconds wait);  // waits for a signal that long
-  bool connect_control();               // false: told to stop meanwhile
+  void reload_certificate(const char* why);
+  bool connect_control();  // false: told to stop meanwhile
   bool read_meta();
   void start_reactors();
   void watch();

@@ -5,6 +5,7 @@
 #include "base/config.h"
 #include "base/crypto.h"
 #include "base/log.h"
+#include "broker/roles.h"
 #include "edge/edge_app.h"
 
 int main(int argc, char** argv) {
@@ -21,6 +22,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(cli, argc, argv);
   try {
     barid::Config config = barid::load_config(config_file);
+    config.nats = barid::broker::as_role(config.nats, barid::broker::kEdgeRole);
     if (name) config.edge.name = *name;
     if (observe_port) config.edge.observe_port = *observe_port;
     barid::init_log(config.log, config.edge.name);

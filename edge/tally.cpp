@@ -48,6 +48,14 @@ EdgeMetrics::EdgeMetrics(Observe& observe) {
     closed[code] = &observe.counter("barid_edge_closes_total", "Connections ended; none: by the client", label);
   }
   connections = &observe.gauge("barid_edge_connections", "Connections open now");
+  certificate_expires = &observe.gauge("barid_edge_certificate_expires_seconds",
+                                       "When the TLS certificate expires, in seconds since 1970; 0: there is none");
+  const auto reloads = [&](const char* result) {
+    return &observe.counter("barid_edge_certificate_reloads_total", "Times the TLS certificate was read again",
+                            {{"result", result}});
+  };
+  certificate_reloads = reloads("read");
+  certificate_failures = reloads("kept_old");
   batch_envelopes = &observe.histogram("barid_edge_batch_envelopes", "Envelopes in a durable batch",
                                        {1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000});
   read_to_durable =

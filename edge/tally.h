@@ -47,6 +47,8 @@ class EdgeMetrics {
   std::array<prometheus::Counter*, static_cast<std::size_t>(Count::kCount)> counters{};
   std::array<prometheus::Counter*, kCodes> refused{}, closed{};
   prometheus::Gauge* connections = nullptr;
+  prometheus::Gauge* certificate_expires = nullptr;
+  prometheus::Counter *certificate_reloads = nullptr, *certificate_failures = nullptr;
   prometheus::Histogram *batch_envelopes = nullptr, *read_to_durable = nullptr;
 };
 

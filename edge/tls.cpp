@@ -3,12 +3,15 @@
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
 
 #include "base/assert.h"
+#include "base/secret_file.h"
 
 namespace barid::edge {
 namespace {
@@ -64,31 +67,86 @@ std::string last_error() {
   return text;
 }
 
-}  // namespace
+// Only suites with forward secrecy and authenticated encryption; all of TLS 1.3's are.
+constexpr const char* kTls12Suites = "ECDHE+AESGCM:ECDHE+CHACHA20";
+constexpr const char* kGroups = "X25519:P-256:P-384";
 
-TlsContext::TlsContext(const std::string& certificate_file, const std::string& key_file)
-    : context_(SSL_CTX_new(TLS_server_method())) {
-  if (context_ == nullptr) throw std::runtime_error("TLS can't start: " + last_error());
-  SSL_CTX_set_min_proto_version(context_, TLS1_2_VERSION);
-  SSL_CTX_set_options(context_, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION |
-                                    SSL_OP_IGNORE_UNEXPECTED_EOF);
-  SSL_CTX_set_mode(context_, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
-  SSL_CTX_set_session_cache_mode(context_, SSL_SESS_CACHE_OFF);  // tickets only: no memory per client
-  SSL_CTX_set_num_tickets(context_, 1);
-  auto check = [&](int ok, const std::string& file) {
-    if (ok == 1) return;
-    const std::string why = last_error();
-    SSL_CTX_free(context_);
-    throw std::runtime_error("TLS: " + file + " can't be used: " + why);
+std::shared_ptr<SSL_CTX> make_context(const std::string& certificate_file, const std::string& key_file,
+                                      TlsMinimum minimum) {
+  const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), &SSL_CTX_free);
+  SSL_CTX* c = context.get();
+  if (c == nullptr) throw std::runtime_error("TLS can't start: " + last_error());
+  if (SSL_CTX_set_min_proto_version(c, minimum == TlsMinimum::tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) != 1 ||
+      SSL_CTX_set_cipher_list(c, kTls12Suites) != 1 || SSL_CTX_set1_groups_list(c, kGroups) != 1)
+    throw std::runtime_error("TLS can't start: " + last_error());
+  SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_NO_COMPRESSION |
+                             SSL_OP_IGNORE_UNEXPECTED_EOF);
+  SSL_CTX_set_mode(c, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
+  SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);  // tickets only: no memory per client
+  SSL_CTX_set_num_tickets(c, 1);
+  const auto check = [](int ok, const std::string& file) {
+    if (ok != 1) throw std::runtime_error("TLS: " + file + " can't be used: " + last_error());
   };
-  check(SSL_CTX_use_certificate_chain_file(context_, certificate_file.c_str()), certificate_file);
-  check(SSL_CTX_use_PrivateKey_file(context_, key_file.c_str(), SSL_FILETYPE_PEM), key_file);
-  check(SSL_CTX_check_private_key(context_), key_file);
+  check(SSL_CTX_use_certificate_chain_file(c, certificate_file.c_str()), certificate_file);
+  require_private_file(key_file);
+  check(SSL_CTX_use_PrivateKey_file(c, key_file.c_str(), SSL_FILETYPE_PEM), key_file);
+  check(SSL_CTX_check_private_key(c), key_file);
+  return context;
 }
 
-TlsContext::~TlsContext() { SSL_CTX_free(context_); }
+}  // namespace
 
-TlsStream::TlsStream(const TlsContext& context) : ssl_(SSL_new(context.get())) {
+TlsContext::TlsContext(std::string certificate_file, std::string key_file, TlsMinimum minimum)
+    : certificate_file_(std::move(certificate_file)), key_file_(std::move(key_file)), minimum_(minimum) {
+  reload();
+}
+
+TlsContext::~TlsContext() = default;
+
+void TlsContext::reload() {
+  const Stamp before = stamp();  // a change while we read is seen the next time
+  {
+    const std::lock_guard lock(mutex_);
+    read_ = before;
+  }
+  auto context = make_context(certificate_file_, key_file_, minimum_);
+  const std::lock_guard lock(mutex_);
+  context_ = std::move(context);
+}
+
+bool TlsContext::files_changed() const {
+  const Stamp now = stamp();
+  const std::lock_guard lock(mutex_);
+  return !(now == read_);
+}
+
+std::int64_t TlsContext::expires_at() const {
+  const auto context = current();
+  tm at{};
+  if (ASN1_TIME_to_tm(X509_get0_notAfter(SSL_CTX_get0_certificate(context.get())), &at) != 1) return 0;
+  return timegm(&at);
+}
+
+std::shared_ptr<ssl_ctx_st> TlsContext::current() const {
+  const std::lock_guard lock(mutex_);
+  return context_;
+}
+
+TlsContext::Stamp TlsContext::stamp() const {
+  Stamp stamp;
+  const std::string* files[] = {&certificate_file_, &key_file_};
+  for (int i = 0; i < 2; ++i) {
+    struct stat info {};
+    if (::stat(files[i]->c_str(), &info) != 0) continue;
+    stamp.changed_ns[i] = info.st_ctim.tv_sec * 1'000'000'000 + info.st_ctim.tv_nsec;
+    stamp.inode[i] = static_cast<std::int64_t>(info.st_ino);
+    stamp.bytes[i] = info.st_size;
+  }
+  return stamp;
+}
+
+// SSL_new keeps what it needs of the context: a later reload does not touch this connection.
+TlsStream::TlsStream(const TlsContext& context) : ssl_(SSL_new(context.current().get())) {
   if (ssl_ == nullptr) throw std::runtime_error("TLS: out of memory");
   BIO* bio = BIO_new(pipe_method());
   SSL_set_bio(ssl_, bio, bio);

@@ -41,6 +41,16 @@ void apply(pqxx::connection& connection, const Migration& migration) {
   }
 }
 
+// The directory's role, where the operator has made one, works on rows and can't change the schema or its history.
+void grant_rows(pqxx::connection& connection) {
+  pqxx::work work(connection);
+  if (work.exec("SELECT FROM pg_roles WHERE rolname = 'barid_directory' AND rolname <> current_user").empty()) return;
+  work.exec0("GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO barid_directory");
+  work.exec0("REVOKE INSERT, UPDATE, DELETE ON schema_migrations FROM barid_directory");
+  work.exec0("GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO barid_directory");
+  work.commit();
+}
+
 }  // namespace
 
 std::vector<std::string> migrate(const std::string& url, const std::vector<Migration>& migrations) {
@@ -65,6 +75,7 @@ std::vector<std::string> migrate(const std::string& url, const std::vector<Migra
       apply(connection, migration);
       done.push_back(migration.name);
     }
+    grant_rows(connection);
   } catch (const pqxx::failure& error) {
     throw MigrationError(std::string("cannot migrate the database: ") + error.what());
   }

@@ -11,8 +11,10 @@
 #include "broker/control.h"
 #include "broker/drain_desk.h"
 #include "broker/guard.h"
+#include "broker/roles.h"
 #include "storage/pool.h"
 #include "storage/stream_marks.h"
+#include "storage/url.h"
 #include "workers/delivery/drain.h"
 #include "workers/delivery/owner.h"
 #include "workers/directory/code_sender.h"
@@ -22,19 +24,23 @@
 
 namespace {
 
-// The directory role: Postgres, secrets, the code sender and the service on top, in the order they need each other.
+using namespace barid;
+
+// The directory role: a NATS user, Postgres, secrets, the code sender and the service, in the order of need.
 struct DirectoryRole {
-  DirectoryRole(const barid::Config& config, barid::broker::Control& control, barid::Observe& observe)
-      : pool(config.postgres.url, config.postgres.connections),
-        secrets(barid::directory::DirectorySecrets::load(config.directory.secrets_dir)),
-        sender(barid::directory::make_code_sender(config.directory, observe)),
+  DirectoryRole(const Config& config, Observe& observe)
+      : control(broker::as_role(config.nats, broker::kDirectoryRole), config.worker.name + " directory"),
+        pool(storage::directory_url(config.postgres), config.postgres.connections),
+        secrets(directory::DirectorySecrets::load(config.directory.secrets_dir)),
+        sender(directory::make_code_sender(config.directory, observe)),
         service(control, pool, config.directory, secrets, *sender, observe) {
     service.start(config.postgres.connections);
   }
-  barid::storage::Pool pool;
-  barid::directory::DirectorySecrets secrets;
-  std::unique_ptr<barid::directory::CodeSender> sender;
-  barid::directory::DirectoryService service;
+  broker::Control control;  // a user of its own: the directory may do what owners may not, and the reverse
+  storage::Pool pool;
+  directory::DirectorySecrets secrets;
+  std::unique_ptr<directory::CodeSender> sender;
+  directory::DirectoryService service;
 };
 
 // What the guard keeps outside of the broker: in Postgres, which only the directory role has.
@@ -64,7 +70,6 @@ barid::broker::Guard::Hooks guard_hooks(DirectoryRole* directory, prometheus::Co
 }  // namespace
 
 int main(int argc, char** argv) {
-  using namespace barid;
   CLI::App app{
       "barid-worker: owns partitions and delivers their mail; expands group messages; answers directory requests"};
   std::string config_file, name, bus_endpoint;
@@ -94,6 +99,7 @@ int main(int argc, char** argv) {
     const auto has_role = [&](const char* role) {
       return std::find(config.worker.roles.begin(), config.worker.roles.end(), role) != config.worker.roles.end();
     };
+    config.nats = broker::as_role(config.nats, broker::kWorkerRole);
     broker::Control control(config.nats, config.worker.name);
     broker::HighWater high_water(broker::HighWater::of_workers(config.nats.inbox_shards));
     std::unique_ptr<broker::Guard> guard;
@@ -103,7 +109,7 @@ int main(int argc, char** argv) {
     std::atomic<bool> up{false};
     Observe observe(config.worker.name, config.worker.observe_port, [&]() -> std::string {
       if (!up) return "starting";
-      if (!control.connected()) return "nats-server can't be reached";
+      if (!control.connected() || (directory && !directory->control.connected())) return "nats-server can't be reached";
       if (!guard->settled()) return "the streams are being looked at";
       if (directory)
         if (auto missing = directory->service.not_ready(); !missing.empty()) return missing;
@@ -111,7 +117,7 @@ int main(int argc, char** argv) {
         if (auto missing = fanout->missing(); !missing.empty()) return missing;
       return owner ? owner->missing() : std::string();
     });
-    if (has_role("directory")) directory = std::make_unique<DirectoryRole>(config, control, observe);
+    if (has_role("directory")) directory = std::make_unique<DirectoryRole>(config, observe);
     guard = std::make_unique<broker::Guard>(
         control, config, high_water,
         guard_hooks(directory.get(), observe.counter("barid_incarnations_total",

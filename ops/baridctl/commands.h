@@ -11,6 +11,8 @@ namespace barid::ctl {
 
 int init_secrets(const std::string& dir);
 int migrate(const Config& config);
+// The block of nats-server's configuration that says who may do what. It holds passwords: for a private file only.
+int nats_users(const Config& config, const std::string& secrets_dir);
 
 // The broker's streams and buckets: what is there, how it differs from the configuration (1 when it does), and to make
 // it the same. The plan is printed before anything is done.
@@ -24,6 +26,10 @@ int show_topology(const Config& config, Shape shape);
 int diff_topology(const Config& config, Shape shape);
 int export_topology(const Config& config);
 int apply_topology(const Config& config, const ApplyOptions& options);
+
+// All that the server holds on a user, as one JSON object; and to erase it, after a plan. `who`: a phone number or an id.
+int export_account(const Config& config, const std::string& who);
+int erase_account(const Config& config, const std::string& who, bool dry_run, bool yes);
 
 // A picture of what goes on now: rates, times of stages, partitions, and the broker. `once`: one picture on standard
 // output; else again and again until a signal.

@@ -2,9 +2,11 @@
 #include <pqxx/pqxx>
 
 #include "broker/control.h"
+#include "broker/roles.h"
 #include "broker/topology.h"
 #include "ops/baridctl/commands.h"
 #include "ops/supervisor/probe.h"
+#include "storage/url.h"
 
 namespace barid::ctl {
 namespace {
@@ -22,7 +24,7 @@ std::string impatient(const std::string& url) {
 }  // namespace
 
 std::string why_not_nats(const Config& config) try {
-  broker::Control control(config.nats, "baridctl", kPatience);
+  broker::Control control(broker::as_role(config.nats, broker::kOperatorRole), "baridctl", kPatience);
   const auto partitions = control.get(broker::kMetaBucket, broker::kMetaPartitions);
   return partitions ? "" : "the topology was never applied: baridctl topology apply";
 } catch (const std::exception& error) {
@@ -30,7 +32,7 @@ std::string why_not_nats(const Config& config) try {
 }
 
 std::string why_not_postgres(const Config& config) try {
-  pqxx::connection connection(impatient(config.postgres.url));
+  pqxx::connection connection(impatient(storage::directory_url(config.postgres)));
   pqxx::nontransaction session(connection);
   const auto row = session.exec1("SELECT to_regclass('schema_migrations') IS NOT NULL");
   return row[0].as<bool>() ? "" : "the schema was never applied: baridctl migrate";

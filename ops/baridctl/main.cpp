@@ -19,6 +19,9 @@ int main(int argc, char** argv) {
   init_secrets->add_option("DIR", secrets_dir)->required();
   auto* check_config = app.add_subcommand("check-config", "say whether the configuration can be used");
   auto* migrate = app.add_subcommand("migrate", "bring the Postgres schema up to date");
+  auto* nats_users =
+      app.add_subcommand("nats-users", "print nats-server's users and what each may do; holds passwords");
+  nats_users->add_option("SECRETS", secrets_dir, "the folder with nats/ROLE.password")->required();
   auto* topology = app.add_subcommand("topology", "the broker's streams and buckets");
   topology->require_subcommand(1);
   bool json = false, dot = false;
@@ -33,6 +36,15 @@ int main(int argc, char** argv) {
   auto* diff = topology->add_subcommand("diff", "how what is there differs from the configuration; exit 1 if it does");
   diff->add_flag("--json", json, "one JSON object");
   auto* export_ = topology->add_subcommand("export", "what the configuration declares, as JSON");
+  std::string who;
+  bool yes = false;
+  auto* account = app.add_subcommand("account", "what the server holds on one user, and to erase it (ops/account)");
+  account->require_subcommand(1);
+  auto* export_account = account->add_subcommand("export", "all of it, as one JSON object");
+  auto* erase_account = account->add_subcommand("erase", "print the plan, then erase it");
+  for (auto* action : {export_account, erase_account}) action->add_option("WHO", who, "phone number or id")->required();
+  erase_account->add_flag("--dry-run", how.dry_run, "print the plan and do nothing");
+  erase_account->add_flag("--yes", yes, "do it: it can't be undone");
   barid::ctl::TopOptions watching;
   auto* top = app.add_subcommand("top", "rates, times, partitions and the broker, live");
   top->add_option("--data", data_dir, "the instance's folder: its configuration and ports");
@@ -78,12 +90,15 @@ int main(int argc, char** argv) {
     const barid::Config config = barid::load_config(config_path);
     if (*check_config) return std::cout << config_path << " can be used\n", 0;
     if (*migrate) return barid::ctl::migrate(config);
+    if (*nats_users) return barid::ctl::nats_users(config, secrets_dir);
     using barid::ctl::Shape;
     const Shape shape = json ? Shape::json : dot ? Shape::dot : Shape::table;
     if (*apply) return barid::ctl::apply_topology(config, how);
     if (*show) return barid::ctl::show_topology(config, shape);
     if (*diff) return barid::ctl::diff_topology(config, shape);
     if (*export_) return barid::ctl::export_topology(config);
+    if (*export_account) return barid::ctl::export_account(config, who);
+    if (*erase_account) return barid::ctl::erase_account(config, who, how.dry_run, yes);
     if (*top) return barid::ctl::top(config, watching);
     if (*drain) return barid::ctl::drain(config, draining);
     if (*settled) return barid::ctl::settled(config, seconds);

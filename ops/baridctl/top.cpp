@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "broker/control.h"
+#include "broker/roles.h"
 #include "broker/topology.h"
 #include "ops/baridctl/commands.h"
 #include "ops/baridctl/scrape.h"
@@ -207,7 +208,9 @@ class Owners {
  public:
   explicit Owners(const Config& config) : config_(config) {}
   std::map<std::string, std::string> read() try {
-    if (!control_) control_ = std::make_unique<broker::Control>(config_.nats, "baridctl", kPatience);
+    if (!control_)
+      control_ = std::make_unique<broker::Control>(broker::as_role(config_.nats, broker::kOperatorRole), "baridctl",
+                                                   kPatience);
     std::map<std::string, std::string> owners;
     for (const broker::Stage stage : {broker::Stage::delivery, broker::Stage::fanout})
       for (std::uint16_t p = 0; p < config_.nats.partitions; ++p) {

@@ -1,4 +1,5 @@
 #include "broker/topology.h"
+#include "broker/roles.h"
 
 #include <fmt/format.h>
 
@@ -204,7 +205,7 @@ bool any(const std::vector<broker::TopologyChange>& plan, Kind kind) {
 }  // namespace
 
 int show_topology(const Config& config, Shape shape) {
-  broker::Control control(config.nats, "baridctl", kPatience);
+  broker::Control control(broker::as_role(config.nats, broker::kOperatorRole), "baridctl", kPatience);
   const ordered_json seen = observe(control, config);
   if (shape == Shape::json)
     std::cout << seen.dump(2) << "\n";
@@ -216,7 +217,7 @@ int show_topology(const Config& config, Shape shape) {
 }
 
 int diff_topology(const Config& config, Shape shape) {
-  broker::Control control(config.nats, "baridctl", kPatience);
+  broker::Control control(broker::as_role(config.nats, broker::kOperatorRole), "baridctl", kPatience);
   const auto plan = broker::plan_topology(control, config.nats, config.messages);
   if (shape == Shape::json) {
     ordered_json changes = ordered_json::array();
@@ -237,7 +238,7 @@ int export_topology(const Config& config) {
 }
 
 int apply_topology(const Config& config, const ApplyOptions& options) {
-  broker::Control control(config.nats, "baridctl", kPatience);
+  broker::Control control(broker::as_role(config.nats, broker::kOperatorRole), "baridctl", kPatience);
   const auto plan = broker::plan_topology(control, config.nats, config.messages);
   print_plan(plan, "plan: ");
   if (any(plan, Kind::loses) && !options.force && !options.leave_losses && !options.dry_run)

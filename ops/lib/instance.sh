@@ -110,8 +110,9 @@ random_hex() { od --address-radix=n --read-bytes=24 --format=x1 /dev/urandom | t
 
 make_secrets() {
   "$bin_dir/baridctl" init-secrets "$data_dir/secrets" || exit 1
+  mkdir -p -m 700 "$data_dir/secrets/nats"
   local name
-  for name in postgres nats; do
+  for name in postgres postgres.directory nats/edge nats/worker nats/directory nats/operator; do
     [ -s "$data_dir/secrets/$name.password" ] ||
       (umask 077 && random_hex >"$data_dir/secrets/$name.password.new" &&
         mv "$data_dir/secrets/$name.password.new" "$data_dir/secrets/$name.password")
@@ -167,15 +168,28 @@ write_postgres_access() {
     local system_user
     for system_user in "$(id --user --name)" "$(db_user)"; do
       say "barid \"$system_user\" barid"
+      say "barid \"$system_user\" barid_directory"
       say "barid \"$system_user\" postgres"
     done
   } | sort -u >"$1/pg_ident.conf"
+}
+
+# The directory's own role, which owns nothing: `baridctl migrate` grants it rows, and no more. The server does not run.
+make_directory_role() { # Postgres's data folder
+  (
+    cd "$pg_home"
+    as_db_user "$pg_bin/postgres" --single -D "$1" postgres >>"$data_dir/log/initdb.log" 2>&1 <<SQL
+CREATE ROLE barid_directory LOGIN PASSWORD '$(cat "$data_dir/secrets/postgres.directory.password")'
+SQL
+  ) || die "Postgres could not be given the role barid_directory: see $data_dir/log/initdb.log"
+  as_or_for_db touch "$1/barid_roles"
 }
 
 init_postgres() {
   [ -x "$pg_bin/initdb" ] || die "Postgres 15 is not installed in $pg_bin: run ./ops/up without --no-build"
   if [ -e "$pg_home/data/PG_VERSION" ]; then
     write_postgres_access "$pg_home/data"
+    if [ ! -e "$pg_home/data/barid_roles" ]; then make_directory_role "$pg_home/data"; fi
     return
   fi
   step "Creating a private Postgres in $data_dir/postgres"
@@ -191,6 +205,7 @@ CREATE ROLE barid LOGIN PASSWORD '$(cat "$data_dir/secrets/postgres.password")'
 CREATE DATABASE barid OWNER barid
 SQL
   ) || die "Postgres could not be created: see $data_dir/log/initdb.log"
+  make_directory_role "$fresh"
   write_postgres_access "$fresh"
   mv "$fresh" "$pg_home/data"
 }
@@ -198,6 +213,8 @@ SQL
 # --- configuration ----------------------------------------------------------------------------------------------
 
 write_nats_config() {
+  local users
+  users=$("$bin_dir/baridctl" --config "$data_dir/barid.toml" nats-users "$data_dir/secrets") || exit 1
   (
     umask 077
     cat >"$data_dir/nats/nats.conf" <<CONF
@@ -206,7 +223,7 @@ server_name: barid
 listen: "127.0.0.1:$(port_of nats)"
 http: "127.0.0.1:$(port_of nats_monitor)"
 max_payload: 1MB
-authorization { user: barid, password: "$(cat "$data_dir/secrets/nats.password")" }
+$users
 jetstream { store_dir: "$data_dir/nats/store" }
 CONF
   )
@@ -218,7 +235,6 @@ render_config() {
   for i in "${!port_names[@]}"; do edits+=(-e "s/\\b$((port_base_default + i))\\b/@$i@/g"); done
   for i in "${!port_names[@]}"; do edits+=(-e "s/@$i@/$((port_base + i))/g"); done
   sed "${edits[@]}" \
-    -e "s|nats://127|nats://barid:$(cat "$data_dir/secrets/nats.password")@127|" \
     -e "s|/run/barid/postgres|$pg_socket_dir|" -e "s|/run/barid|$run_dir|" -e "s|/etc/barid|$data_dir|" \
     "$root_dir/ops/barid.toml.example"
 }

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/config.h"
 #include "broker/control.h"
+#include "broker/roles.h"
 #include "tests/faults/person.h"
 #include "tests/faults/stack.h"
 
@@ -122,7 +123,8 @@ TEST(DeadLetters, WhatADeviceNeverAcknowledgesIsKeptWithTheReasonAndItsSenderLea
   EXPECT_EQ(alice.barid({"send", bob.phone(), "into the void", "--wait", "delivered", "--timeout", "30"}).status, 4);
   const auto last = json::parse(alice.barid({"history", bob.phone(), "--limit", "1"}).output);
   EXPECT_EQ(last.value("reason", ""), "undeliverable") << last;
-  broker::Control control(load_config(stack.data() + "/barid.toml").nats, "test");
+  broker::Control control(broker::as_role(load_config(stack.data() + "/barid.toml").nats, broker::kOperatorRole),
+                          "test");
   const auto info = json::parse(control.js_api("STREAM.INFO.DEAD", R"({"subjects_filter":">"})"));
   EXPECT_EQ(info.at("state").at("subjects"), json({{"dead.undeliverable", 1}})) << info;
   bob.listener().signal(SIGCONT);

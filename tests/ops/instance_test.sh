@@ -23,9 +23,9 @@ restarted() { # data folder, name, the pid it had
   now=$(pid_of "$1" "$2")
   [ "$now" != 0 ] && [ "$now" != "$3" ]
 }
-query() { # data folder, SQL: as the worker does
+query() { # data folder, SQL: as the owner of the tables
   local url
-  url=$(sed -n 's/^url = "\(host=.*\)"$/\1/p' "$1/barid.toml")
+  url=$(sed -n 's/^owner_url = "\(host=[^"]*\)".*/\1/p' "$1/barid.toml")
   /usr/lib/postgresql/15/bin/psql --no-psqlrc --quiet --tuples-only --no-align "$url" --command "$2"
 }
 supervisor_of() { cat "$1/run/supervisor.pid"; }

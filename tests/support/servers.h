@@ -54,7 +54,8 @@ class PrivateNats {
   void kill();   // -9
   void freeze();
   void thaw();
-  void lose_disk();  // only while stopped: the store is emptied
+  std::string store() const { return dir_.file("store"); }  // where JetStream keeps its files
+  void lose_disk();                                         // only while stopped: the store is emptied
   std::string log() const { return read_file(dir_.file("log")); }
 
  private:

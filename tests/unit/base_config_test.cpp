@@ -106,6 +106,7 @@ TEST_F(ConfigFile, ValuesThatCannotWorkAreRefused) {
   EXPECT_EQ(complaint("[nats]\npartitions = 6"), "[nats] partitions must be a power of two");
   EXPECT_EQ(complaint("[nats]\npartitions = 0"), "[nats] partitions must be a power of two");
   EXPECT_EQ(complaint("[nats]\ninbox_shards = 0"), "[nats] inbox_shards must be at least 1");
+  EXPECT_EQ(complaint("[edge]\ntls_min_version = \"1.1\""), "[edge] tls_min_version must be \"1.3\" or \"1.2\"");
   EXPECT_EQ(complaint("[edge]\nthreads = 0"), "[edge] threads must be at least 1");
   EXPECT_EQ(complaint("[edge]\nengine = \"kqueue\""), "[edge] engine must be auto, io_uring or epoll");
   EXPECT_EQ(complaint("[[edge.listeners]]\nkind = \"udp\""), "[edge.listeners] kind must be tcp or websocket");
@@ -132,6 +133,21 @@ TEST_F(ConfigFile, ValuesThatCannotWorkAreRefused) {
 
 TEST_F(ConfigFile, ASyntaxErrorNamesItsLine) {
   EXPECT_TRUE(complaint("[log]\nlevel = \n").starts_with("line 2: ")) << complaint("[log]\nlevel = \n");
+}
+
+TEST_F(ConfigFile, WithAPasswordInItIsForItsOwnerOnly) {
+  for (const char* text : {"[nats]\nurl = \"nats://u:secret@h:1\"", "[nats]\nurl = \"nats://token@h:1\"",
+                           "[postgres]\nurl = \"host=h password=secret\"", "[postgres]\nurl = \"postgresql://u:p@h/d\"",
+                           "[postgres]\nowner_url = \"host=h password=secret\""}) {
+    std::filesystem::remove(path);
+    load("");
+    std::filesystem::permissions(path, std::filesystem::perms(0640));
+    EXPECT_EQ(complaint(text), "is accessible to others than its owner; run: chmod 600 " + path.string()) << text;
+    std::filesystem::permissions(path, std::filesystem::perms(0600));
+    EXPECT_EQ(complaint(text), "accepted") << text;
+  }
+  std::filesystem::permissions(path, std::filesystem::perms(0644));
+  EXPECT_EQ(complaint("[postgres]\nurl = \"postgresql://user@h/d\""), "accepted");
 }
 
 TEST_F(ConfigFile, AMissingOneIsNamed) {

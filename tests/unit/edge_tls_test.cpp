@@ -4,10 +4,12 @@
 #include <gtest/gtest.h>
 #include <openssl/bio.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <random>
 
 namespace barid::edge {
@@ -18,8 +20,12 @@ class EdgeTls : public ::testing::TestWithParam<int> {
   static void SetUpTestSuite() {
     folder_ = std::filesystem::temp_directory_path() / ("barid-tls-test-" + std::to_string(::getpid()));
     std::filesystem::create_directory(folder_);
+    make_certificate("localhost");
+  }
+  static void make_certificate(const std::string& name) {
     const std::string command =
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost "
+        "umask 077; openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=" + name +
+        " "
         "-keyout " +
         key() + " -out " + certificate() + " 2>/dev/null";
     ASSERT_EQ(std::system(command.c_str()), 0);
@@ -29,7 +35,7 @@ class EdgeTls : public ::testing::TestWithParam<int> {
   static std::string key() { return folder_ / "key.pem"; }
 
   void SetUp() override {
-    context_ = std::make_unique<TlsContext>(certificate(), key());
+    context_ = std::make_unique<TlsContext>(certificate(), key(), TlsMinimum::tls12);
     server_ = std::make_unique<TlsStream>(*context_);
     client_context_ = SSL_CTX_new(TLS_client_method());
     SSL_CTX_set_max_proto_version(client_context_, GetParam());
@@ -120,7 +126,68 @@ TEST_P(EdgeTls, AChangedRecordBreaksIt) {
   EXPECT_TRUE(plain_.empty());
 }
 
+TEST_P(EdgeTls, AReloadIsForNewConnectionsAndABrokenFileKeepsTheOldOne) {
+  handshake();
+  EXPECT_FALSE(context_->files_changed());
+  const auto before = context_->current();
+  make_certificate("renewed");
+  EXPECT_TRUE(context_->files_changed());
+  context_->reload();
+  EXPECT_FALSE(context_->files_changed());
+  EXPECT_NE(context_->current(), before);
+  char name[64] = {};
+  const auto* subject = X509_get_subject_name(SSL_CTX_get0_certificate(context_->current().get()));
+  X509_NAME_get_text_by_NID(subject, NID_commonName, name, sizeof name);
+  EXPECT_STREQ(name, "renewed");
+
+  const auto good = context_->current();
+  std::ofstream(certificate()) << "half a cert";
+  EXPECT_TRUE(context_->files_changed());
+  EXPECT_THROW(context_->reload(), std::runtime_error);
+  EXPECT_EQ(context_->current(), good);
+  EXPECT_FALSE(context_->files_changed()) << "it would be said again each second";
+  ASSERT_TRUE(server_->seal("still here", out_)) << "the connection of before";
+  to_client();
+  EXPECT_EQ(read_client(10), "still here");
+  make_certificate("localhost");
+}
+
 INSTANTIATE_TEST_SUITE_P(Versions, EdgeTls, ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
+                         [](const auto& test) { return test.param == TLS1_3_VERSION ? "Tls13" : "Tls12"; });
+
+class EdgeTlsDefaults : public EdgeTls {};
+
+TEST_P(EdgeTlsDefaults, OnlyTls13) {
+  const TlsContext context(certificate(), key());
+  server_ = std::make_unique<TlsStream>(context);
+  SSL_do_handshake(client_);
+  const auto status = to_server(from_client());
+  EXPECT_EQ(status, GetParam() == TLS1_3_VERSION ? TlsStream::Status::open : TlsStream::Status::broken);
+}
+
+TEST_P(EdgeTlsDefaults, OfTls12OnlySuitesWithForwardSecrecyAndAuthenticatedEncryption) {
+  for (const char* weak : {"AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384"}) {
+    SSL_set_cipher_list(client_, weak);
+    SSL_set_max_proto_version(client_, TLS1_2_VERSION);
+    SSL_do_handshake(client_);
+    EXPECT_EQ(to_server(from_client()), TlsStream::Status::broken) << weak;
+    TearDown();
+    SetUp();
+  }
+}
+
+TEST_P(EdgeTlsDefaults, AKeyThatOthersCanReadIsRefusedWithTheRemedy) {
+  std::filesystem::permissions(key(), std::filesystem::perms::group_read, std::filesystem::perm_options::add);
+  try {
+    TlsContext context(certificate(), key());
+    ADD_FAILURE() << "it must not start";
+  } catch (const std::runtime_error& error) {
+    EXPECT_NE(std::string(error.what()).find("chmod 600 " + key()), std::string::npos) << error.what();
+  }
+  std::filesystem::permissions(key(), std::filesystem::perms::group_read, std::filesystem::perm_options::remove);
+}
+
+INSTANTIATE_TEST_SUITE_P(Versions, EdgeTlsDefaults, ::testing::Values(TLS1_2_VERSION, TLS1_3_VERSION),
                          [](const auto& test) { return test.param == TLS1_3_VERSION ? "Tls13" : "Tls12"; });
 
 TEST(TlsContext, NamesTheFileThatCannotBeUsed) {

@@ -222,9 +222,10 @@ void Owned::send_oldest_deletes() {
   deletes_held_ -= deletes.seqs.size();
   const std::uint16_t shard = broker::inbox_shard(deletes.of.device, config_.nats.inbox_shards);
   const std::string subject = "$JS.API.STREAM.MSG.DELETE." + broker::inbox_stream(shard);
+  // Erased, not only forgotten: the block keeps the bytes as long as it holds anybody's letters, up to their 30 days.
   for (auto seq = deletes.seqs.rbegin(); seq != deletes.seqs.rend(); ++seq) {
     ++deletes_under_way_;
-    link_.request(subject, fmt::format(R"({{"seq":{},"no_erase":true}})", seq->value), "",
+    link_.request(subject, fmt::format(R"({{"seq":{}}})", seq->value), "",
                   [this, weak = std::weak_ptr(alive_)](const Message*, NatsLink::Failure) {
                     if (!weak.expired()) --deletes_under_way_;
                   });

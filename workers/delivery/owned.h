@@ -23,7 +23,7 @@ namespace barid::delivery {
 
 class Owned final : public Port {
  public:
-  static constexpr std::size_t kDeletesUnderWay = 16, kDeletesBurst = 64;
+  static constexpr std::size_t kDeletesUnderWay = 4, kDeletesBurst = 64;
   static constexpr std::size_t kDeletesHeldMax = 65'536;  // beyond it they leave whatever is under way
   static constexpr milliseconds kDeleteHold{50};
   static constexpr std::size_t kKeptBytes = 96 << 20;         // copies of parked letters, all partitions together

@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -12,10 +11,10 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "base/secret_file.h"
+
 namespace barid::directory {
 namespace {
-
-constexpr std::size_t kSecretBytesMax = 4'096;
 
 class Fd {
  public:
@@ -63,21 +62,6 @@ void load_key(const std::string& path, Key& key) {
 }
 
 }  // namespace
-
-std::string read_secret_file(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) complain(path, std::string("cannot read the secret: ") + std::strerror(errno));
-  struct stat info {};
-  if (::fstat(file.get(), &info) != 0) complain(path, "cannot be examined");
-  if ((info.st_mode & 077) != 0) complain(path, "is accessible to others than its owner; run: chmod 600 " + path);
-  std::string text(kSecretBytesMax, '\0');
-  const ssize_t count = ::read(file.get(), text.data(), text.size());
-  if (count <= 0) complain(path, "is empty");
-  text.resize(static_cast<std::size_t>(count));
-  text.resize(std::min(text.size(), text.find_first_of("\r\n")));
-  if (text.empty()) complain(path, "is empty");
-  return text;
-}
 
 void DirectorySecrets::create(const std::string& dir) {
   std::filesystem::create_directories(dir);

@@ -19,7 +19,4 @@ struct DirectorySecrets {
   static DirectorySecrets load(const std::string& dir);
 };
 
-// The first line of a secret file, without the line's end. Throws as load() does.
-std::string read_secret_file(const std::string& path);
-
 }  // namespace barid::directory

@@ -13,7 +13,7 @@
 #include "base/crypto.h"
 #include "base/log.h"
 #include "base/observe.h"
-#include "workers/directory/secrets.h"
+#include "base/secret_file.h"
 #include "workers/directory/webhook.h"
 
 namespace barid::directory {
