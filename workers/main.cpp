@@ -22,7 +22,7 @@ struct DirectoryRole {
       : pool(config.postgres.url, config.postgres.connections),
         secrets(barid::directory::DirectorySecrets::load(config.directory.secrets_dir)),
         sender(barid::directory::make_code_sender(config.directory, observe)),
-        service(control, pool, config.directory, secrets, *sender, observe) {
+        service(control, pool, config.directory, secrets, *sender, observe, config.media) {
     service.start(config.postgres.connections);
   }
   barid::storage::Pool pool;

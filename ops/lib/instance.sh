@@ -3,7 +3,7 @@
 # shellcheck shell=bash
 
 readonly port_base_default=7400 port_bases_tried=50
-readonly -a port_names=(tcp websocket edge_observe worker_observe nats nats_monitor postgres)
+readonly -a port_names=(tcp websocket edge_observe worker_observe nats nats_monitor postgres media media_observe)
 readonly pg_bin=/usr/lib/postgresql/15/bin
 readonly socket_path_max=107 # bytes of a unix socket's path (sun_path, unix(7))
 
@@ -274,6 +274,11 @@ write_processes() { # stores-only: true or false
     if [ "$1" = false ]; then
       process_entry worker 3 false "" TERM KILL 15000 "$http:$(port_of worker_observe)/readyz\"" \
         "$bin_dir/barid-worker" --config "$config" --name worker-1 --observe-port "$(port_of worker_observe)"
+      # An edited configuration of before there was media has none.
+      if grep -q '^\[media\]' "$config"; then
+        process_entry media 4 false "" TERM KILL 15000 "$http:$(port_of media_observe)/healthz\"" \
+          "$bin_dir/barid-media" --config "$config" --name media-1 --observe-port "$(port_of media_observe)"
+      fi
       process_entry edge 4 false "" TERM KILL 15000 "$http:$(port_of edge_observe)/readyz\"" \
         "$bin_dir/barid-edge" --config "$config" --name edge-1 --observe-port "$(port_of edge_observe)"
     fi

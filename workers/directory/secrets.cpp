@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -12,24 +11,10 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "base/fd.h"
+
 namespace barid::directory {
 namespace {
-
-constexpr std::size_t kSecretBytesMax = 4'096;
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 [[noreturn]] void complain(const std::string& path, const std::string& what) {
   throw std::runtime_error(path + ": " + what);
@@ -54,30 +39,7 @@ void create_key(const std::string& path, std::size_t size) {
   if (!placed) complain(path, std::string("cannot create: ") + std::strerror(error));
 }
 
-template <class Key>
-void load_key(const std::string& path, Key& key) {
-  std::string bytes;
-  if (!crypto::from_hex(read_secret_file(path), bytes) || bytes.size() != key.size())
-    complain(path, "must be one line of " + std::to_string(2 * key.size()) + " hex digits");
-  std::memcpy(key.data(), bytes.data(), key.size());
-}
-
 }  // namespace
-
-std::string read_secret_file(const std::string& path) {
-  const Fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) complain(path, std::string("cannot read the secret: ") + std::strerror(errno));
-  struct stat info {};
-  if (::fstat(file.get(), &info) != 0) complain(path, "cannot be examined");
-  if ((info.st_mode & 077) != 0) complain(path, "is accessible to others than its owner; run: chmod 600 " + path);
-  std::string text(kSecretBytesMax, '\0');
-  const ssize_t count = ::read(file.get(), text.data(), text.size());
-  if (count <= 0) complain(path, "is empty");
-  text.resize(static_cast<std::size_t>(count));
-  text.resize(std::min(text.size(), text.find_first_of("\r\n")));
-  if (text.empty()) complain(path, "is empty");
-  return text;
-}
 
 void DirectorySecrets::create(const std::string& dir) {
   std::filesystem::create_directories(dir);
@@ -85,15 +47,17 @@ void DirectorySecrets::create(const std::string& dir) {
   create_key(dir + "/signing.key", 32);
   create_key(dir + "/otp.key", 32);
   create_key(dir + "/address.key", 16);
+  create_key(dir + "/media.key", 32);
 }
 
 DirectorySecrets DirectorySecrets::load(const std::string& dir) {
   DirectorySecrets secrets;
   std::array<std::uint8_t, 32> seed{};
-  load_key(dir + "/signing.key", seed);
+  read_key_file(dir + "/signing.key", seed);
   secrets.signing = crypto::key_pair_from_seed(seed);
-  load_key(dir + "/otp.key", secrets.otp);
-  load_key(dir + "/address.key", secrets.address);
+  read_key_file(dir + "/otp.key", secrets.otp);
+  read_key_file(dir + "/address.key", secrets.address);
+  read_key_file(dir + "/media.key", secrets.media);
   return secrets;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/crypto.h"
+#include "base/secret_file.h"
 
 namespace barid::directory {
 
@@ -12,6 +13,7 @@ struct DirectorySecrets {
   crypto::KeyPair signing;     // signing.key: Ed25519 seed; signs device tokens
   crypto::MacKey otp{};        // otp.key: hashes one-time codes and throttle keys
   crypto::ShortKey address{};  // address.key: makes address tags; edges share it through barid-meta
+  crypto::MacKey media{};      // media.key: signs the URLs of media; barid-media reads the same file
 
   // Makes the folder and those of the files that are missing (mode 0600); keys that exist are never replaced.
   static void create(const std::string& dir);
@@ -19,7 +21,6 @@ struct DirectorySecrets {
   static DirectorySecrets load(const std::string& dir);
 };
 
-// The first line of a secret file, without the line's end. Throws as load() does.
-std::string read_secret_file(const std::string& path);
+using barid::read_secret_file;
 
 }  // namespace barid::directory
