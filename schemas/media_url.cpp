@@ -15,8 +15,7 @@ std::string signature_of(const UploadTicket& t, const crypto::MacKey& key) {
   return crypto::to_hex(crypto::view(crypto::hmac_sha256(text, key)));
 }
 std::string signature_of(const DownloadTicket& t, const crypto::MacKey& key) {
-  const std::string text =
-      "barid-download-v1\n" + crypto::to_hex(t.digest) + "\n" + std::to_string(t.expires_s);
+  const std::string text = "barid-download-v1\n" + crypto::to_hex(t.digest) + "\n" + std::to_string(t.expires_s);
   return crypto::to_hex(crypto::view(crypto::hmac_sha256(text, key)));
 }
 

@@ -1,6 +1,6 @@
 // Signed URLs of the media service: whoever holds one may do what it says until it expires, without logging in. The
-// directory makes them, barid-media checks them, both with media.key; docs/protocol.md, section 18, has their form. Pure;
-// any thread.
+// directory makes them, barid-media checks them, both with media.key; docs/protocol.md, section 18, has their form.
+// Pure; any thread.
 #pragma once
 
 #include <cstdint>

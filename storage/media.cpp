@@ -55,8 +55,7 @@ Result<bool, Media::Errc> Media::offer(UserId user, const std::string& digest, s
       return;
     }
     // Locked against forget().
-    const auto object =
-        work.exec_params("SELECT bytes FROM media_objects WHERE digest = $1 FOR SHARE", bytea(digest));
+    const auto object = work.exec_params("SELECT bytes FROM media_objects WHERE digest = $1 FOR SHARE", bytea(digest));
     const bool there = !object.empty();
     if (there && object[0][0].as<std::int64_t>() != number(bytes)) {
       outcome = fail(Errc::wrong_size);
@@ -106,10 +105,10 @@ std::uint64_t Media::used_bytes(UserId user, WallMs now) {
 bool Media::stored(UserId user, const std::string& digest, std::uint64_t bytes, WallMs kept_until, WallMs now) {
   bool known = false;
   twice_if_in_doubt(*pool_, "note stored media", [&](Work& work) {
-    known = !work.exec_params(
-                    "SELECT 1 FROM media_keeps WHERE user_id = $1 AND digest = $2 AND until_ms > $3 FOR UPDATE",
-                    bigint(user), bytea(digest), now.value)
-                 .empty();
+    known =
+        !work.exec_params("SELECT 1 FROM media_keeps WHERE user_id = $1 AND digest = $2 AND until_ms > $3 FOR UPDATE",
+                          bigint(user), bytea(digest), now.value)
+             .empty();
     if (!known) return;
     work.exec_params0(
         "INSERT INTO media_objects (digest, bytes, stored_at_ms) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -120,9 +119,8 @@ bool Media::stored(UserId user, const std::string& digest, std::uint64_t bytes, 
 }
 
 void Media::end_keeps(WallMs now) {
-  twice_if_in_doubt(*pool_, "end the keeping of media", [&](Work& work) {
-    work.exec_params0("DELETE FROM media_keeps WHERE until_ms <= $1", now.value);
-  });
+  twice_if_in_doubt(*pool_, "end the keeping of media",
+                    [&](Work& work) { work.exec_params0("DELETE FROM media_keeps WHERE until_ms <= $1", now.value); });
 }
 
 std::vector<std::string> Media::kept_by_nobody(WallMs now) {

@@ -36,13 +36,13 @@ class Media {
   std::uint64_t used_bytes(UserId user, WallMs now);
 
   bool offered(UserId user, const std::string& digest, WallMs now);  // under way, or stored
-  void abandon(UserId user, const std::string& digest);             // an upload under way has ended without its bytes
+  void abandon(UserId user, const std::string& digest);              // an upload under way has ended without its bytes
   // All bytes are durably there. Again is fine. False: they were not offered, or too long ago.
   bool stored(UserId user, const std::string& digest, std::uint64_t bytes, WallMs kept_until, WallMs now);
-  void end_keeps(WallMs now);                                           // removes those whose time is over
-  std::vector<std::string> kept_by_nobody(WallMs now);                  // candidates for forget(), at most kPageMax
-  bool forget(const std::string& digest, WallMs now);                   // false: somebody keeps it after all
-  std::vector<std::string> objects_after(const std::string& digest);    // ascending, at most kPageMax
+  void end_keeps(WallMs now);                                         // removes those whose time is over
+  std::vector<std::string> kept_by_nobody(WallMs now);                // candidates for forget(), at most kPageMax
+  bool forget(const std::string& digest, WallMs now);                 // false: somebody keeps it after all
+  std::vector<std::string> objects_after(const std::string& digest);  // ascending, at most kPageMax
   bool knows(const std::string& digest);
   void lost(const std::string& digest);  // its bytes are gone: who offers it next uploads it again
   struct Totals {

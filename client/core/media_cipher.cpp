@@ -116,12 +116,11 @@ SealedMedia seal_media(const std::string& from, const std::string& to, const std
     const auto nonce = nonce_of(chunk, at == padded);
     int count = 0, rest = 0;
     auto* code = reinterpret_cast<unsigned char*>(coded.data());
-    const bool done =
-        EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, raw(key), nonce.data()) == 1 &&
-        EVP_EncryptUpdate(cipher.get(), code, &count, reinterpret_cast<unsigned char*>(plain.data()),
-                          static_cast<int>(size)) == 1 &&
-        EVP_EncryptFinal_ex(cipher.get(), code + count, &rest) == 1 &&
-        EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, kMediaTagBytes, code + size) == 1;
+    const bool done = EVP_EncryptInit_ex(cipher.get(), EVP_aes_256_gcm(), nullptr, raw(key), nonce.data()) == 1 &&
+                      EVP_EncryptUpdate(cipher.get(), code, &count, reinterpret_cast<unsigned char*>(plain.data()),
+                                        static_cast<int>(size)) == 1 &&
+                      EVP_EncryptFinal_ex(cipher.get(), code + count, &rest) == 1 &&
+                      EVP_CIPHER_CTX_ctrl(cipher.get(), EVP_CTRL_GCM_GET_TAG, kMediaTagBytes, code + size) == 1;
     BARID_ASSERT(done);
     EVP_DigestUpdate(hash.get(), coded.data(), size + kMediaTagBytes);
     write_full(out.get(), coded.data(), size + kMediaTagBytes, to);
@@ -174,8 +173,8 @@ Result<void, MediaErrc> open_media(const std::string& from, const std::string& t
         EVP_DecryptFinal_ex(cipher.get(), clear + count, &rest) == 1;
     if (!genuine) return give_up();
     const auto real = static_cast<std::size_t>(std::min<std::uint64_t>(size, left));
-    if (std::any_of(plain.begin() + static_cast<std::ptrdiff_t>(real), plain.begin() + static_cast<std::ptrdiff_t>(size),
-                    [](char c) { return c != '\0'; }))
+    if (std::any_of(plain.begin() + static_cast<std::ptrdiff_t>(real),
+                    plain.begin() + static_cast<std::ptrdiff_t>(size), [](char c) { return c != '\0'; }))
       return give_up();
     write_full(out.get(), plain.data(), real, to);
     left -= real;

@@ -12,7 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <system_error>
-#include <vector>
+#include <utility>
 
 #include "base/fd.h"
 
@@ -41,7 +41,8 @@ std::string absolute(const std::string& base, const std::string& location) {
 
 // One HTTP request.
 struct Exchange {
-  Exchange(MediaTransfer& transfer_in, const std::string& url) : transfer(transfer_in), curl(curl_easy_init(), &curl_easy_cleanup) {
+  Exchange(MediaTransfer& transfer_in, const std::string& url)
+      : transfer(transfer_in), curl(curl_easy_init(), &curl_easy_cleanup) {
     static std::once_flag once;
     std::call_once(once, [] { curl_global_init(CURL_GLOBAL_DEFAULT); });
     CURL* c = curl.get();
@@ -107,7 +108,7 @@ struct Exchange {
       e.answer.append(data, std::min(count, kAnswerBytesMax - std::min(kAnswerBytesMax, e.answer.size())));
       return count;
     }
-    if (status == 200 && e.at != 0) {  // all of it after all
+    if (!std::exchange(e.begun, true) && status == 200 && e.at != 0) {  // all of it after all
       if (::ftruncate(e.file, 0) != 0) return 0;
       e.at = 0;
     }
@@ -144,6 +145,7 @@ struct Exchange {
   HeaderList headers{nullptr, &curl_slist_free_all};
   std::map<std::string, std::string> got;
   std::string answer, error;
+  bool begun = false;  // some of the body has come
   int file = -1, local_error = 0;
   std::uint64_t at = 0, most = 0;  // where in the file; where to end
 };

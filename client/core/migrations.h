@@ -104,6 +104,11 @@ ALTER TABLE copies ADD COLUMN origin INTEGER NOT NULL DEFAULT 0;
 -- held: could not be decrypted, its content is the ciphertext; 1 + times asked for again
 ALTER TABLE messages ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX messages_held ON messages(from_device, seq) WHERE held > 0;
+)sql",
+                                              R"sql(
+-- Files that are being sent: what they are called here, and as what they were sealed; the ciphertext is in a file.
+CREATE TABLE media_outgoing(source TEXT PRIMARY KEY, key BLOB NOT NULL, digest BLOB NOT NULL, bytes INTEGER NOT NULL,
+  sealed_bytes INTEGER NOT NULL) WITHOUT ROWID;
 )sql"};
 
 }  // namespace barid::client

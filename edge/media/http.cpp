@@ -1,8 +1,8 @@
 #include "edge/media/http.h"
 
 #include <arpa/inet.h>
-#include <microhttpd.h>
 #include <linux/tcp.h>  // the C library's tcp_info is older
+#include <microhttpd.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 
@@ -21,17 +21,17 @@
 namespace barid::media {
 namespace {
 
-constexpr std::chrono::seconds kLook{5};      // at all connections
-constexpr std::chrono::seconds kWindow{30};   // within which each must have moved enough
-constexpr std::chrono::seconds kGoodbye{5};   // for what is under way, when stopping
+constexpr std::chrono::seconds kLook{5};     // at all connections
+constexpr std::chrono::seconds kWindow{30};  // within which each must have moved enough
+constexpr std::chrono::seconds kGoodbye{5};  // for what is under way, when stopping
 constexpr unsigned kUnavailableRetryS = 2;
 
 // One TCP connection, as the watchdog sees it.
 struct Watched {
   int fd = -1;
-  std::atomic<bool> working{false};           // inside the service: it is us who take the time
-  std::atomic<std::uint64_t> requests{0};     // that have ended
-  TimePoint window_began = steady_now();      // what follows: watchdog only
+  std::atomic<bool> working{false};        // inside the service: it is us who take the time
+  std::atomic<std::uint64_t> requests{0};  // that have ended
+  TimePoint window_began = steady_now();   // what follows: watchdog only
   std::uint64_t bytes_then = 0, requests_then = 0;
 };
 
@@ -158,8 +158,7 @@ struct HttpServer::Impl {
 
   static void on_connection(void* self, MHD_Connection* connection, void** socket_context,
                             MHD_ConnectionNotificationCode what) {
-    static_cast<Impl*>(self)->opened_or_closed(connection, socket_context,
-                                               what == MHD_CONNECTION_NOTIFY_STARTED);
+    static_cast<Impl*>(self)->opened_or_closed(connection, socket_context, what == MHD_CONNECTION_NOTIFY_STARTED);
   }
   void opened_or_closed(MHD_Connection* connection, void** socket_context, bool opened) {
     const std::lock_guard lock(mutex);

@@ -24,8 +24,8 @@ namespace barid::media {
 struct Reply {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;
-  std::string body;                        // a line of text, unless …
-  Fd file;                                 // … this is open: then so many bytes of it
+  std::string body;  // a line of text, unless …
+  Fd file;           // … this is open: then so many bytes of it
   std::uint64_t file_first = 0, file_count = 0;
 };
 
@@ -44,8 +44,8 @@ class Sink {
   virtual ~Sink() = default;
   // Something: the request is refused, whatever still comes.
   virtual std::optional<Reply> take(std::string_view bytes) = 0;
-  virtual Reply done() = 0;    // the body is whole
-  virtual void broken() = 0;   // it will never be
+  virtual Reply done() = 0;   // the body is whole
+  virtual void broken() = 0;  // it will never be
 };
 
 class Service {
@@ -57,7 +57,7 @@ class Service {
 
 class HttpServer {
  public:
-  static constexpr std::size_t kConnectionBytes = 128 * 1024;      // buffers of one connection
+  static constexpr std::size_t kConnectionBytes = 128 * 1024;  // buffers of one connection
   static constexpr std::size_t kThreadStackBytes = 256 * 1024;
   static constexpr std::uint64_t kDiscardedBytesMax = 256 * 1024;  // of a refused body; then the connection is cut
   static constexpr std::uint64_t kBytesPerSecondMin = 1'024;       // of a connection that is under way, on average

@@ -21,9 +21,7 @@ namespace {
 constexpr std::size_t kReadBytes = 256 * 1024;
 constexpr std::uint64_t kWriteBackBytes = 8 * 1024 * 1024;  // handed to the disk as it comes, so that sync() is short
 
-[[noreturn]] void fail_on(const std::string& what) {
-  throw std::system_error(errno, std::generic_category(), what);
-}
+[[noreturn]] void fail_on(const std::string& what) { throw std::system_error(errno, std::generic_category(), what); }
 
 bool is_full(int error) { return error == ENOSPC || error == EDQUOT; }
 
@@ -59,15 +57,18 @@ std::uint64_t size_of(int fd) {
 // The lock is held for one write only: a client that has gone silent keeps nobody from going on elsewhere.
 class LocalWriter final : public PartWriter {
  public:
-  explicit LocalWriter(Fd file) : file_(std::move(file)), bytes_(size_of(file_.get())), handed_over_(bytes_) {}
+  LocalWriter(Fd file, std::string path)
+      : file_(std::move(file)), path_(std::move(path)), bytes_(size_of(file_.get())), handed_over_(bytes_) {}
 
   std::uint64_t bytes() const override { return bytes_; }
 
   Result<void, StoreErrc> append(std::string_view more) override {
     const Locked lock(file_.get());
-    struct stat info {};
+    struct stat info {
+    }, named{};
     if (::fstat(file_.get(), &info) != 0) fail_on("cannot examine a part");
-    if (info.st_nlink == 0) return fail(StoreErrc::none_such);  // removed, or placed, meanwhile
+    // Removed meanwhile, or an object by now, to which nothing may be added.
+    if (::stat(path_.c_str(), &named) != 0 || named.st_ino != info.st_ino) return fail(StoreErrc::none_such);
     if (static_cast<std::uint64_t>(info.st_size) != bytes_) return fail(StoreErrc::moved);
     while (!more.empty()) {
       const ssize_t n = ::pwrite(file_.get(), more.data(), more.size(), static_cast<off_t>(bytes_));
@@ -91,6 +92,7 @@ class LocalWriter final : public PartWriter {
 
  private:
   Fd file_;
+  std::string path_;
   std::uint64_t bytes_, handed_over_;
 };
 
@@ -114,7 +116,7 @@ class LocalStore final : public Store {
     Fd file(::open(part_path(id).c_str(), O_WRONLY | O_CLOEXEC));
     if (!file.open() && errno == ENOENT) return fail(StoreErrc::none_such);
     if (!file.open()) fail_on("cannot open a part");
-    return std::make_unique<LocalWriter>(std::move(file));
+    return std::make_unique<LocalWriter>(std::move(file), part_path(id));
   }
 
   Result<void, StoreErrc> verify_part(const PartId& id) override {
@@ -138,14 +140,17 @@ class LocalStore final : public Store {
     return {};
   }
 
-  void place_part(const PartId& id) override {
+  Result<void, StoreErrc> place_part(const PartId& id, std::uint64_t bytes) override {
     const std::string part = part_path(id), object = object_path(id.digest);
-    {
-      const Fd file(::open(part.c_str(), O_RDONLY | O_CLOEXEC));
-      if (!file.open() || ::fsync(file.get()) != 0) fail_on("cannot sync a part");
-    }
+    const Fd file(::open(part.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.open() && errno == ENOENT) return fail(StoreErrc::none_such);
+    if (!file.open()) fail_on("cannot open a part");
+    const Locked lock(file.get());
+    if (size_of(file.get()) != bytes) return fail(StoreErrc::moved);
+    if (::fsync(file.get()) != 0) fail_on("cannot sync a part");
     if (::rename(part.c_str(), object.c_str()) != 0) fail_on("cannot place an object");
     sync_folder(shard_path(shard_of(id.digest)));
+    return {};
   }
 
   void remove_part(const PartId& id) override { unlink_if_there(part_path(id)); }

@@ -164,12 +164,9 @@ Reply MediaService::download(const Request& request, std::string_view hex, bool 
 }
 
 Reply MediaService::progress(const UploadTicket& ticket, int status, std::uint64_t offset) const {
-  return {status,
-          {{"Upload-Offset", std::to_string(offset)}, {"Upload-Expires", http_date(ticket.expires_s)}},
-          {},
-          {},
-          0,
-          0};
+  return {status, {{"Upload-Offset", std::to_string(offset)}, {"Upload-Expires", http_date(ticket.expires_s)}},
+          {},     {},
+          0,      0};
 }
 
 }  // namespace barid::media

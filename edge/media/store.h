@@ -1,6 +1,7 @@
-// Where the bytes of media are: parts that are being uploaded, and whole objects by their digest. What a store promises:
-// an object appears whole or not at all, and stays after a power cut; a part never loses bytes that sync() has covered.
-// Any number of threads, and of processes over the same store. Environment failures throw std::system_error.
+// Where the bytes of media are: parts that are being uploaded, and whole objects by their digest. What a store
+// promises: an object appears whole or not at all, and stays after a power cut; a part never loses bytes that sync()
+// has covered. Any number of threads, and of processes over the same store. Environment failures throw
+// std::system_error.
 #pragma once
 
 #include <cstdint>
@@ -49,7 +50,8 @@ class Store {
   virtual void create_part(const PartId& id) = 0;  // one that is there stays
   virtual Result<std::unique_ptr<PartWriter>, StoreErrc> open_part(const PartId& id) = 0;
   virtual Result<void, StoreErrc> verify_part(const PartId& id) = 0;  // reads all of it: seconds, for gigabytes
-  virtual void place_part(const PartId& id) = 0;  // a verified part becomes the object, durably; under locked()
+  // A verified part of so many bytes becomes the object, durably; under locked(). moved: it has grown since.
+  virtual Result<void, StoreErrc> place_part(const PartId& id, std::uint64_t bytes) = 0;
   virtual void remove_part(const PartId& id) = 0;
   virtual std::vector<PartId> parts() = 0;
 

@@ -1,5 +1,5 @@
-// Of MediaService: tus 1.0.0, https://tus.io/protocols/resumable-upload. An upload is named by its digest and its user, so
-// creating it again finds it as it is. What is acknowledged is on the disk.
+// Of MediaService: tus 1.0.0, https://tus.io/protocols/resumable-upload. An upload is named by its digest and its user,
+// so creating it again finds it as it is. What is acknowledged is on the disk.
 #include <charconv>
 
 #include "base/log.h"
@@ -166,8 +166,7 @@ Reply MediaService::complete(const UploadTicket& ticket) {
     noted = note_if_there(ticket);
   } else {
     store_.locked(ticket.digest, [&] {
-      if (!store_.open(ticket.digest)) store_.place_part(id);
-      noted = note(ticket);
+      if (store_.open(ticket.digest) || store_.place_part(id, ticket.bytes)) noted = note(ticket);
     });
     store_.remove_part(id);
   }

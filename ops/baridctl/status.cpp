@@ -44,9 +44,6 @@ std::string why_not_deliverable(const Config& config, const ordered_json& ports,
   if (const auto why = why_not_ready(ports.value("edge_observe", std::uint16_t{0})); !why.empty()) return "edge " + why;
   if (const auto why = why_not_ready(ports.value("worker_observe", std::uint16_t{0})); !why.empty())
     return "worker " + why;
-  if (!config.media.public_url.empty())
-    if (const auto why = why_not_ready(ports.value("media_observe", std::uint16_t{0})); !why.empty())
-      return "media " + why;
   const auto monitor = "127.0.0.1:" + std::to_string(ports.value("nats_monitor", 0));
   if (!supervisor::answers(monitor + "/healthz")) return "nats does not answer on " + monitor;
   if (const auto why = why_not_postgres(config); !why.empty()) return "postgres: " + why;

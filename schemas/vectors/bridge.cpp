@@ -558,10 +558,9 @@ constexpr std::string_view kRequests[] = {"requestCode",      "verifyCode",     
                                           "listJoinRequests", "answerJoinRequest", "setPrivacy",  "getPrivacy",
                                           "editContacts",     "uploadKeys",        "keysOf",      "keyStatus",
                                           "uploadMedia",      "downloadMedia",     "deleteMedia", "mediaUsage"};
-constexpr std::string_view kResponses[] = {"error",        "codeSent",     "registered", "contacts", "done",
-                                           "users",        "devices",      "group",      "groups",   "invite",
-                                           "joinRequests", "groupChanged", "privacy",    "keys",     "keyStatus",
-                                           "mediaUpload",  "mediaUrl",     "mediaUsage"};
+constexpr std::string_view kResponses[] = {
+    "error",  "codeSent",     "registered",   "contacts", "done", "users",     "devices",     "group",    "groups",
+    "invite", "joinRequests", "groupChanged", "privacy",  "keys", "keyStatus", "mediaUpload", "mediaUrl", "mediaUsage"};
 
 template <class Variant, std::size_t I = 0>
 Variant nth(std::size_t index) {

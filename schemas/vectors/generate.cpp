@@ -209,7 +209,8 @@ std::vector<Named> media_frames() {
       {"download media", Request{41, DownloadMedia{digest}}},
       {"delete media", Request{42, DeleteMedia{digest}}},
       {"media usage", Request{43, GetMediaUsage{}}},
-      {"upload here", Response{40, MediaUpload{false, "https://media.example/v1/uploads?d=" + hex, kNowMs, kNowMs + 1}}},
+      {"upload here",
+       Response{40, MediaUpload{false, "https://media.example/v1/uploads?d=" + hex, kNowMs, kNowMs + 1}}},
       {"stored already", Response{40, MediaUpload{true, "", 0, kNowMs}}},
       {"download from here", Response{41, MediaUrl{"https://media.example/v1/media/" + hex, kNowMs}}},
       {"usage of media", Response{43, MediaUsage{123'456, 10'737'418'240, 2'147'483'648, 2'592'000}}},
@@ -218,7 +219,8 @@ std::vector<Named> media_frames() {
 
 Json frames_json() {
   Json list = Json::array();
-  for (auto frames : {session_frames(), directory_frames(), group_frames(), presence_frames(), key_frames(), media_frames()})
+  for (auto frames :
+       {session_frames(), directory_frames(), group_frames(), presence_frames(), key_frames(), media_frames()})
     for (const Named& n : frames) {
       Json entry = to_json(n.frame);
       entry["name"] = n.name;

@@ -29,7 +29,8 @@ void send_all(int fd, std::string_view bytes) {
 std::string head_of(const std::string& method, const std::string& target, const Headers& headers, std::size_t length) {
   std::string head = method + " " + target + " HTTP/1.1\r\nHost: media\r\nConnection: close\r\n";
   for (const auto& [name, value] : headers) head += name + ": " + value + "\r\n";
-  if (length != 0 || method == "PATCH" || method == "POST") head += "Content-Length: " + std::to_string(length) + "\r\n";
+  if (length != 0 || method == "PATCH" || method == "POST")
+    head += "Content-Length: " + std::to_string(length) + "\r\n";
   return head + "\r\n";
 }
 
@@ -79,8 +80,9 @@ void MediaTest::start(const std::string& more, const std::vector<std::string>& a
   std::ofstream(dir.file("barid.toml")) << "[postgres]\nurl = \"" << url << "\"\n[directory]\nsecrets_dir = \""
                                         << dir.file("secrets") << "\"\n[media]\nport = " << port
                                         << "\nobserve_port = " << observe_port << "\nstore_dir = \""
-                                        << dir.file("store") << "\"\npublic_url = \"http://127.0.0.1:" << port
-                                        << "\"\n" << (more.find("disk_bytes_min") == std::string::npos ? "disk_bytes_min = 1\n" : "")
+                                        << dir.file("store") << "\"\npublic_url = \"http://127.0.0.1:" << port << "\"\n"
+                                        << (more.find("disk_bytes_min") == std::string::npos ? "disk_bytes_min = 1\n"
+                                                                                             : "")
                                         << more << "\n";
   process.reset();
   std::vector<std::string> argv = around;
@@ -114,7 +116,8 @@ Answer MediaTest::ask(const std::string& method, const std::string& target, cons
   send_all(fd, head_of(method, target, headers, body.size()));
   send_all(fd, body);
   std::string raw, piece(65'536, '\0');
-  for (ssize_t n = 0; (n = ::recv(fd, piece.data(), piece.size(), 0)) > 0;) raw.append(piece, 0, static_cast<std::size_t>(n));
+  for (ssize_t n = 0; (n = ::recv(fd, piece.data(), piece.size(), 0)) > 0;)
+    raw.append(piece, 0, static_cast<std::size_t>(n));
   ::close(fd);
   return parse(raw);
 }

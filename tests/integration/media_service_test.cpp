@@ -1,6 +1,7 @@
 // barid-media against its protocol, bad input and misfortune: the real process, the real Postgres, a real disk.
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -90,7 +91,9 @@ TEST_F(MediaTest, ForgedExpiredAndBorrowedUrlsAreRefusedAndPathsLeadNowhere) {
                            "/v1/media/..", "/v1/media//etc/passwd", "/v1/uploads/../objects", "/", "/v1", "/../etc"}) {
     const int status = ask("GET", path).status;
     EXPECT_TRUE(status == 403 || status == 404 || status == 405) << path << " " << status;
-    EXPECT_NE(tus("PATCH", path, {{"Upload-Offset", "0"}, {"Content-Type", "application/offset+octet-stream"}}, "x").status, 204)
+    EXPECT_NE(
+        tus("PATCH", path, {{"Upload-Offset", "0"}, {"Content-Type", "application/offset+octet-stream"}}, "x").status,
+        204)
         << path;
   }
   EXPECT_EQ(ask("POST", download(digest)).status, 405);
@@ -203,7 +206,8 @@ TEST_F(MediaTest, WhatNobodyKeepsIsRemovedAndWhatSomebodyKeepsIsNot) {
   EXPECT_TRUE(test::wait_until([&] { return files().size() == 1; }));
   EXPECT_EQ(ask("GET", download(ours)).status, 404);
   EXPECT_EQ(ask("GET", download(shared)).status, 200);
-  pool->transact("let time pass", [](pqxx::transaction_base& work) { work.exec0("UPDATE media_keeps SET until_ms = 1"); });
+  pool->transact("let time pass",
+                 [](pqxx::transaction_base& work) { work.exec0("UPDATE media_keeps SET until_ms = 1"); });
   EXPECT_TRUE(test::wait_until([&] { return files().empty(); }));
   EXPECT_FALSE(media->knows(shared));
 }
@@ -215,6 +219,25 @@ TEST_F(MediaTest, ALostFileIsNotedSoThatItCanBeUploadedAgain) {
   EXPECT_TRUE(test::wait_until([&] { return !media->knows(digest); }));
   store(kAlice, bytes);
   EXPECT_TRUE(ask("GET", download(digest)).body == bytes);
+}
+
+TEST_F(MediaTest, ThePublicTusClientUploadsGoesOnAndTerminates) {
+  start();
+  const std::string bytes = random_text(2'000'000), digest = digest_of(bytes), other(1'000'000, '\0');
+  std::ofstream(dir.file("file")) << bytes;
+  offer(kAlice, digest, bytes.size()), offer(kAlice, digest_of(other), other.size());
+  const std::string base = "http://127.0.0.1:" + std::to_string(port);
+  test::ChildProcess client(
+      {BARID_TUS_RUN, BARID_TUS_FOLDER, base + creation(kAlice, digest, bytes.size()), dir.file("file"),
+       base + creation(kAlice, digest_of(other), other.size()), std::to_string(other.size())},
+      dir.file("said"));
+  const auto ended = client.wait(std::chrono::seconds(120));
+  ASSERT_TRUE(ended.has_value());
+  if (WIFEXITED(*ended) && WEXITSTATUS(*ended) == 77) GTEST_SKIP() << "there is no node or npm";
+  ASSERT_EQ(*ended, 0) << test::read_file(dir.file("said"));
+  EXPECT_EQ(test::read_file(dir.file("said")), "went on at 1048576\nterminated\n");
+  EXPECT_TRUE(ask("GET", download(digest)).body == bytes);
+  EXPECT_EQ(files().size(), 1U);
 }
 
 TEST_F(MediaTest, BrowsersAreToldWhatTheyMayDo) {

@@ -33,8 +33,7 @@ Directory::Body Directory::upload_media(const control::DirectoryCall& call, cons
   const auto offered = media_files_.offer(call.user, request.digest, request.bytes,
                                           {media_.quota_bytes_per_user, after(media_.unfinished), kept_until}, now);
   if (!offered) {
-    if (offered.error() == storage::Media::Errc::no_such_user)
-      return error(Code::not_found, "there is no such user");
+    if (offered.error() == storage::Media::Errc::no_such_user) return error(Code::not_found, "there is no such user");
     if (offered.error() == storage::Media::Errc::wrong_size)
       return error(Code::invalid_argument, "the file of that digest has another size");
     return error(Code::quota_exceeded,
