@@ -279,7 +279,7 @@ write_processes() { # stores-only: true or false
         process_entry media 4 false "" TERM KILL 15000 "$http:$(port_of media_observe)/healthz\"" \
           "$bin_dir/barid-media" --config "$config" --name media-1 --observe-port "$(port_of media_observe)"
       fi
-      process_entry edge 4 false "" TERM KILL 15000 "$http:$(port_of edge_observe)/readyz\"" \
+      process_entry edge 5 false "" TERM KILL 15000 "$http:$(port_of edge_observe)/readyz\"" \
         "$bin_dir/barid-edge" --config "$config" --name edge-1 --observe-port "$(port_of edge_observe)"
     fi
   } >"$data_dir/run/processes.toml"
