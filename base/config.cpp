@@ -13,6 +13,9 @@
 namespace barid {
 namespace {
 
+constexpr std::size_t kMediaPublicUrlBytesMax = 512;  // leaves room for the rest of limits::kMediaUrlBytesMax
+constexpr std::uint32_t kMediaConnectionsMax = 4'096;
+
 // One table of the file: hands out typed values and remembers which keys were asked for, so that a misspelt
 // key is an error and not a silent default.
 class Section {
@@ -106,6 +109,23 @@ bool holds_password(const Config& config) {
     return masked_url(url).find(":•••@") != std::string::npos || url.find("password=") != std::string::npos;
   };
   return masked_url(config.nats.url) != config.nats.url || has(config.postgres.url) || has(config.postgres.owner_url);
+}
+
+void check(const Section& section, const MediaConfig& media) {
+  if (media.public_url.size() > kMediaPublicUrlBytesMax) section.complain("public_url", "is too long");
+  if (!media.public_url.empty() && media.public_url.rfind("http://", 0) != 0 &&
+      media.public_url.rfind("https://", 0) != 0)
+    section.complain("public_url", "must begin with http:// or https://");
+  if (media.public_url.ends_with('/')) section.complain("public_url", "must not end with a slash");
+  if (media.file_bytes_max == 0) section.complain("file_bytes_max", "must be at least 1");
+  if (media.retention.count() < 1) section.complain("retention_h", "must be at least 1");
+  if (media.unfinished.count() < 1) section.complain("unfinished_h", "must be at least 1");
+  if (media.upload_url_ttl.count() < 1) section.complain("upload_url_ttl_s", "must be at least 1");
+  if (media.download_url_ttl.count() < 1) section.complain("download_url_ttl_s", "must be at least 1");
+  if (media.sweep_every.count() < 1) section.complain("sweep_every_s", "must be at least 1");
+  if (media.idle_deadline.count() < 1) section.complain("idle_deadline_s", "must be at least 1");
+  if (media.connections_max < 1 || media.connections_max > kMediaConnectionsMax)
+    section.complain("connections_max", "must be from 1 to 4096: each has a thread");
 }
 
 }  // namespace
@@ -239,6 +259,31 @@ Config load_config(const std::string& path) {
   messages.read("delivery_attempts", config.messages.delivery_attempts);
   messages.read("inbox_messages_max", config.messages.inbox_messages_max);
   messages.finish();
+
+  auto media = section("media");
+  MediaConfig& m = config.media;
+  media.read("name", m.name);
+  media.read("address", m.address);
+  media.read("port", m.port);
+  media.read("observe_port", m.observe_port);
+  media.read("public_url", m.public_url);
+  media.read("store_dir", m.store_dir);
+  media.read("file_bytes_max", m.file_bytes_max);
+  media.read("quota_bytes_per_user", m.quota_bytes_per_user);
+  media.read("disk_bytes_min", m.disk_bytes_min);
+  media.read("retention_h", m.retention);
+  media.read("unfinished_h", m.unfinished);
+  media.read("upload_url_ttl_s", m.upload_url_ttl);
+  media.read("download_url_ttl_s", m.download_url_ttl);
+  media.read("sweep_every_s", m.sweep_every);
+  media.read("idle_deadline_s", m.idle_deadline);
+  media.read("connections_max", m.connections_max);
+  media.read("connections_per_address", m.connections_per_address);
+  media.read("uploads_per_user", m.uploads_per_user);
+  media.read("downloads_per_user", m.downloads_per_user);
+  media.read("cors_origin", m.cors_origin);
+  media.finish();
+  check(media, m);
 
   for (const auto& [key, value] : file)
     if (!sections.contains(std::string(key.str())))

@@ -89,6 +89,30 @@ struct DirectoryConfig {
   RateConfig invite_failures_per_user{0.02, 30};  // wrong invites
 };
 
+struct MediaConfig {
+  std::string name = "media-1";
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 0;
+  std::uint16_t observe_port = 0;
+  std::string public_url;  // what signed URLs begin with, as clients reach barid-media (or the proxy before it);
+                           // empty: there is no media service, and requests for media are refused
+  std::string store_dir;   // ciphertexts, by digest
+  std::uint64_t file_bytes_max = 2'147'483'648;         // of one file
+  std::uint64_t quota_bytes_per_user = 10'737'418'240;  // kept for one user at a time, uploads under way included
+  std::uint64_t disk_bytes_min = 536'870'912;           // uploads are refused when less would be left on the disk
+  std::chrono::hours retention{30 * 24};                // from the upload (or the last one who uploaded it again)
+  std::chrono::hours unfinished{24};                    // an upload that nobody has gone on with is removed after this
+  std::chrono::seconds upload_url_ttl{3'600};           // then the client asks for another one, and goes on
+  std::chrono::seconds download_url_ttl{3'600};         // at least; rounded up, so that caches see few different URLs
+  std::chrono::seconds sweep_every{60};                 // how often what has ended is removed
+  std::chrono::seconds idle_deadline{30};               // a connection on which nothing moves is closed
+  std::uint32_t connections_max = 256;                  // each has a thread
+  std::uint32_t connections_per_address = 64;           // 0: no limit, behind a proxy
+  RateConfig uploads_per_user{0.5, 200};                // asked for over the message connection
+  RateConfig downloads_per_user{2, 1'000};              // likewise
+  std::string cors_origin = "*";                        // of the web client; the URL is what gives access
+};
+
 struct MessagesConfig {
   std::chrono::seconds ttl{30 * 24 * 3600};  // then failed(expired) to the sender
   std::uint16_t delivery_attempts = 5;       // sessions that saw a message and did not acknowledge it, then dead letter
@@ -103,6 +127,7 @@ struct Config {
   WorkerConfig worker;
   DirectoryConfig directory;
   MessagesConfig messages;
+  MediaConfig media;
 };
 
 // Throws std::runtime_error whose text names the file, the key and what is wrong. Unknown keys are errors.

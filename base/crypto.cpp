@@ -58,6 +58,13 @@ std::array<std::uint8_t, 32> mac(std::string_view message, const MacKey& key) {
   return out;
 }
 
+std::array<std::uint8_t, 32> hmac_sha256(std::string_view message, const MacKey& key) {
+  std::array<std::uint8_t, 32> out;
+  static_assert(crypto_auth_hmacsha256_BYTES == 32 && crypto_auth_hmacsha256_KEYBYTES == 32);
+  crypto_auth_hmacsha256(out.data(), data(message), message.size(), key.data());
+  return out;
+}
+
 bool equal_constant_time(std::string_view a, std::string_view b) {
   return a.size() == b.size() && sodium_memcmp(a.data(), b.data(), a.size()) == 0;
 }

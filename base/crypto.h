@@ -33,7 +33,8 @@ std::uint32_t random_below(std::uint32_t bound);  // uniform
 
 std::uint64_t short_hash(std::string_view message, const ShortKey& key);
 std::array<std::uint8_t, 32> mac(std::string_view message, const MacKey& key);
-bool equal_constant_time(std::string_view a, std::string_view b);  // false if the sizes differ
+std::array<std::uint8_t, 32> hmac_sha256(std::string_view message, const MacKey& key);  // RFC 2104, for others to check
+bool equal_constant_time(std::string_view a, std::string_view b);                       // false if the sizes differ
 
 std::string to_hex(std::string_view bytes);
 bool from_hex(std::string_view hex, std::string& out);  // false on odd length or other characters

@@ -45,6 +45,10 @@ inline constexpr std::size_t kKeysUsersMax = 64;           // users in one keysO
 inline constexpr std::size_t kKeysDevicesMax = 128;        // devices in one Keys, of all its users
 inline constexpr std::size_t kKeysKnownMax = kDevicesMax;  // known devices of one user in keysOf
 
+// media
+inline constexpr std::size_t kMediaDigestBytes = 32;     // SHA-256
+inline constexpr std::size_t kMediaUrlBytesMax = 1'024;  // of a signed URL
+
 // a connection
 inline constexpr std::size_t kUnauthenticatedBytesMax = 8 * 1024;  // received in all before login or registration
 inline constexpr std::size_t kHttpUpgradeBytesMax = 8 * 1024;

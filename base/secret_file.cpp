@@ -9,24 +9,13 @@
 #include <cstring>
 #include <stdexcept>
 
+#include "base/crypto.h"
+#include "base/fd.h"
+
 namespace barid {
 namespace {
 
 constexpr std::size_t kSecretBytesMax = 4'096;
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 [[noreturn]] void complain(const std::string& path, const std::string& what) {
   throw std::runtime_error(path + ": " + what);
@@ -57,6 +46,13 @@ std::string read_secret_file(const std::string& path) {
   text.resize(std::min(text.size(), text.find_first_of("\r\n")));
   if (text.empty()) complain(path, "is empty");
   return text;
+}
+
+void read_key_bytes(const std::string& path, std::span<std::uint8_t> key) {
+  std::string bytes;
+  if (!crypto::from_hex(read_secret_file(path), bytes) || bytes.size() != key.size())
+    complain(path, "must be one line of " + std::to_string(2 * key.size()) + " hex digits");
+  std::memcpy(key.data(), bytes.data(), key.size());
 }
 
 }  // namespace barid

@@ -23,6 +23,8 @@ struct Content {
 struct Media {
   url @0 :Text; mime @1 :Text; bytes @2 :UInt64; digest @3 :Data; name @4 :Text; caption @5 :Text;
   width @6 :UInt32; height @7 :UInt32; durationMs @8 :UInt32; thumbnail @9 :Data;
+  # encoding 1: what is stored is a ciphertext under `key`, of sealedBytes bytes; digest is then that of the ciphertext
+  encoding @10 :UInt8; key @11 :Data; sealedBytes @12 :UInt64;
 }
 struct Location { latitude @0 :Float64; longitude @1 :Float64; accuracyM @2 :Float32; name @3 :Text; }
 struct Contact { name @0 :Text; phones @1 :List(Text); }

@@ -42,6 +42,9 @@ void fill(schema::Media::Builder b, const Media& m) {
   b.setHeight(m.height);
   b.setDurationMs(m.duration_ms);
   b.setThumbnail(codec::as_data(m.thumbnail));
+  b.setEncoding(m.encoding);
+  b.setKey(codec::as_data(m.key));
+  b.setSealedBytes(m.sealed_bytes);
 }
 
 Media read(schema::Media::Reader r, MediaKind kind) {
@@ -55,7 +58,10 @@ Media read(schema::Media::Reader r, MediaKind kind) {
           r.getWidth(),
           r.getHeight(),
           r.getDurationMs(),
-          std::string(view(r.getThumbnail()))};
+          std::string(view(r.getThumbnail())),
+          r.getEncoding(),
+          std::string(view(r.getKey())),
+          r.getSealedBytes()};
 }
 
 Content read(schema::Content::Reader r) {

@@ -21,10 +21,13 @@ struct Media {
   MediaKind kind = MediaKind::document;
   std::string url, mime;
   std::uint64_t bytes = 0;
-  std::string digest;  // SHA-256, 32 bytes, or empty
+  std::string digest;  // SHA-256 of what is fetched, 32 bytes, or empty
   std::string name, caption;
   std::uint32_t width = 0, height = 0, duration_ms = 0;
   std::string thumbnail;
+  std::uint8_t encoding = 0;       // 0: fetched as it is; 1: sealed (docs/protocol.md, section 18)
+  std::string key;                 // encoding 1: 32 bytes
+  std::uint64_t sealed_bytes = 0;  // encoding 1: size of the ciphertext
 };
 struct Location {
   double latitude = 0, longitude = 0;  // degrees, WGS 84

@@ -88,6 +88,10 @@ struct Request {
     uploadKeys @26 :UploadKeys;
     keysOf @27 :KeysOf;
     keyStatus @28 :Void;
+    uploadMedia @29 :UploadMedia;
+    downloadMedia @30 :MediaRef;
+    deleteMedia @31 :MediaRef;
+    mediaUsage @32 :Void;
   }
 }
 struct RequestCode { phone @0 :Text; }
@@ -114,6 +118,9 @@ struct Response {
     privacy @13 :Privacy;
     keys @14 :Keys;
     keyStatus @15 :KeyStatus;
+    mediaUpload @16 :MediaUpload;
+    mediaUrl @17 :MediaUrl;
+    mediaUsage @18 :MediaUsage;
   }
 }
 struct CodeSent { expiresInS @0 :UInt32; resendInS @1 :UInt32; }
@@ -216,3 +223,12 @@ struct DeviceKeys {
   signedPrekeyId @4 :UInt32; signedPrekey @5 :Data; signature @6 :Data; prekeyId @7 :UInt32; prekey @8 :Data;
 }
 struct KeyStatus { prekeys @0 :UInt32; signedPrekeyId @1 :UInt32; }  # what the server has of this device; id 0: nothing
+
+# ---- media: ciphertext, kept by the SHA-256 of its bytes (digest, 32 bytes)
+
+struct UploadMedia { digest @0 :Data; bytes @1 :UInt64; }
+struct MediaRef { digest @0 :Data; }
+# stored: the bytes are there already, and kept for this user too; then url is empty.
+struct MediaUpload { stored @0 :Bool; url @1 :Text; expiresAtMs @2 :Int64; keptUntilMs @3 :Int64; }
+struct MediaUrl { url @0 :Text; expiresAtMs @1 :Int64; }
+struct MediaUsage { usedBytes @0 :UInt64; quotaBytes @1 :UInt64; fileBytesMax @2 :UInt64; retentionS @3 :UInt32; }

@@ -17,6 +17,7 @@
 #include "base/result.h"
 #include "schemas/wire_group.h"
 #include "schemas/wire_keys.h"
+#include "schemas/wire_media.h"
 #include "schemas/wire_presence.h"
 
 namespace barid::wire {
@@ -197,7 +198,7 @@ struct Request {
   std::variant<RequestCode, VerifyCode, Lookup, Block, Unblock, ListBlocked, ListDevices, RevokeDevice, DevicesOf,
                CreateGroup, EditGroup, AddMembers, RemoveMembers, SetRole, LeaveGroup, DeleteGroup, GetGroup,
                ListGroups, GroupInvite, JoinByInvite, ListJoinRequests, AnswerJoinRequest, SetPrivacy, GetPrivacy,
-               EditContacts, UploadKeys, KeysOf, GetKeyStatus>
+               EditContacts, UploadKeys, KeysOf, GetKeyStatus, UploadMedia, DownloadMedia, DeleteMedia, GetMediaUsage>
       body;
 };
 
@@ -234,7 +235,7 @@ struct Devices {
 struct Response {
   std::uint32_t id = 0;
   std::variant<Error, CodeSent, Registered, Contacts, Done, Users, Devices, Group, GroupList, Invite, JoinRequestList,
-               GroupChanged, Privacy, Keys, KeyStatus>
+               GroupChanged, Privacy, Keys, KeyStatus, MediaUpload, MediaUrl, MediaUsage>
       body;
 };
 

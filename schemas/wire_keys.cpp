@@ -84,7 +84,7 @@ RequestBody read_keys_request(schema::Request::Reader r) {
     case schema::Request::KEY_STATUS:
       return GetKeyStatus{};
     default:
-      refuse(Code::unknown_frame);
+      return read_media_request(r);
   }
 }
 
@@ -95,7 +95,7 @@ ResponseBody read_keys_response(schema::Response::Reader r) {
     case schema::Response::KEY_STATUS:
       return KeyStatus{r.getKeyStatus().getPrekeys(), r.getKeyStatus().getSignedPrekeyId()};
     default:
-      refuse(Code::unknown_frame);
+      return read_media_response(r);
   }
 }
 

@@ -23,6 +23,17 @@ void fill(schema::Request::Builder builder, const GetKeyStatus&);
 void fill(schema::Response::Builder builder, const Keys&);
 void fill(schema::Response::Builder builder, const KeyStatus&);
 
+// wire_media.cpp
+RequestBody read_media_request(schema::Request::Reader reader);
+ResponseBody read_media_response(schema::Response::Reader reader);
+void fill(schema::Request::Builder builder, const UploadMedia&);
+void fill(schema::Request::Builder builder, const DownloadMedia&);
+void fill(schema::Request::Builder builder, const DeleteMedia&);
+void fill(schema::Request::Builder builder, const GetMediaUsage&);
+void fill(schema::Response::Builder builder, const MediaUpload&);
+void fill(schema::Response::Builder builder, const MediaUrl&);
+void fill(schema::Response::Builder builder, const MediaUsage&);
+
 RequestBody read_group_request(schema::Request::Reader reader);
 ResponseBody read_group_response(schema::Response::Reader reader);
 void fill(schema::Request::Builder builder, const CreateGroup&);

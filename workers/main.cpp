@@ -33,7 +33,7 @@ struct DirectoryRole {
         pool(storage::directory_url(config.postgres), config.postgres.connections),
         secrets(directory::DirectorySecrets::load(config.directory.secrets_dir)),
         sender(directory::make_code_sender(config.directory, observe)),
-        service(control, pool, config.directory, secrets, *sender, observe) {
+        service(control, pool, config.directory, secrets, *sender, observe, config.media) {
     service.start(config.postgres.connections);
   }
   broker::Control control;  // a user of its own: the directory may do what owners may not, and the reverse

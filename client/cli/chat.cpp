@@ -95,7 +95,13 @@ Conversation::Said Conversation::command(const std::string& line) {
   if (word == "help" || word == "?") return {{}, kHelp, false};
   if (word == "location") return send(encode_or_fail(location_content(one, two))), Said{};
   if (word == "contact") return send(encode_or_fail(card_content(two.empty() ? one : two, one))), Said{};
-  if (word == "file") return send(encode_or_fail(file_content(rest))), Said{};
+  if (word == "file") {
+    const content::Content content = file_content(rest, false);
+    if (std::holds_alternative<content::Media>(content))
+      return {
+          "only short texts go from here; in another terminal: barid send WHO --file " + printable(rest), {}, false};
+    return send(encode_or_fail(content)), Said{};
+  }
   if (word == "retry") return client_.hurry(), Said{"connecting…", {}, false};
   if (word == "who") {
     const client::Peer p = peer();

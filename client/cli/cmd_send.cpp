@@ -6,6 +6,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/compose.h"
 #include "client/cli/groups.h"
+#include "client/cli/media.h"
 #include "client/cli/render.h"
 #include "client/cli/text.h"
 #include "client/core/client.h"
@@ -21,7 +22,7 @@ using client::State;
 
 content::Content only_content(const SendOptions& o) {
   using content::MediaKind;
-  if (!o.file.empty()) return file_content(o.file);
+  if (!o.file.empty()) return file_content(o.file, o.as_file);
   if (!o.image.empty()) return media_content(MediaKind::image, o.image, o.caption);
   if (!o.audio.empty()) return media_content(MediaKind::audio, o.audio, o.caption);
   if (!o.video.empty()) return media_content(MediaKind::video, o.video, o.caption);
@@ -162,8 +163,11 @@ Exit run_send(const Context& context, const SendOptions& options) {
     throw Failure(Exit::refused, "you are not in " + name_of(to) + " any more");
   Tally tally(wanted_state(o.wait));
   client::Cursor cursor{store->revision(), client::MessageRow(INT64_MAX)};
-  const std::string one = lines ? std::string() : encode_or_fail(only_content(o));
-  if (o.wait == "none") {
+  content::Content content;
+  if (!lines) content = only_content(o);
+  const bool is_file = !lines && !o.file.empty() && std::holds_alternative<content::Media>(content);
+  const std::string one = lines ? std::string() : encode_or_fail(content);
+  if (o.wait == "none" && !is_file) {
     if (lines)
       enqueue_lines(*store, to, tally, nullptr);
     else
@@ -172,10 +176,16 @@ Exit run_send(const Context& context, const SendOptions& options) {
     return report(context, *store, to, tally, "queued", Exit::ok);
   }
   client::Client client(*store, context.directory());
-  if (lines)
+  if (lines) {
     enqueue_lines(*store, to, tally, &client);
-  else
+  } else if (is_file) {
+    auto media = std::get<content::Media>(content);
+    media.caption = o.caption;
+    tally.add(send_media(context, client, *store, to, o.file, std::move(media))), client.wrote();
+    if (o.wait == "none") return report(context, *store, to, tally, "queued", Exit::ok);
+  } else {
     tally.add(store->enqueue(to.id, one, wall_now())), client.wrote();
+  }
 
   const double patience = o.timeout_s > 0 ? o.timeout_s : o.wait.empty() ? kPatienceS : kWaitS;
   TimePoint until = steady_now() + milliseconds(static_cast<std::int64_t>(patience * 1000));

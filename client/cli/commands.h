@@ -53,7 +53,7 @@ Exit run_group_requests(const Context& context, const GroupOptions& options);
 struct SendOptions {
   std::string to, group;  // one of them
   std::vector<std::string> text;
-  bool lines = false;
+  bool lines = false, as_file = false;
   std::string file, image, audio, video, document, caption, location, place;
   std::vector<std::string> card;  // name, phone
   std::string wait;               // empty: accepted if online, else queued
@@ -83,6 +83,8 @@ std::string identity_text(client::SqliteStore& store, UserId user);
 // Brings this device's keys to the directory, so that others can write to it; gives up quietly, the next login does it.
 void publish_keys(const Context& context, client::SqliteStore& store);
 
+// A message's file: which one by its row, or by somebody whose newest it is. where: a path, a folder, or empty.
+Exit run_get(const Context& context, const std::string& which, const std::string& where);
 Exit run_history(const Context& context, const std::string& who, bool group, std::int64_t limit);
 Exit run_outbox(const Context& context);
 Exit run_chat(const Context& context, const std::string& who, bool group);

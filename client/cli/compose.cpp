@@ -1,13 +1,9 @@
 #include "client/cli/compose.h"
 
-#include <openssl/evp.h>
-
-#include <array>
 #include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <memory>
 
 #include "base/limits.h"
 #include "base/utf8.h"
@@ -32,26 +28,10 @@ std::string mime_of(const std::filesystem::path& path) {
   return "application/octet-stream";
 }
 
-// Reads at most what a message can carry into `head`, and hashes everything.
-content::Media describe_file(const std::string& path, std::string& head) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file || std::filesystem::is_directory(path)) throw Failure(Exit::error, "cannot read " + path);
-  const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> hash(EVP_MD_CTX_new(), &EVP_MD_CTX_free);
-  EVP_DigestInit_ex(hash.get(), EVP_sha256(), nullptr);
-  content::Media media;
-  std::array<char, 64 * 1024> buffer;
-  while (file.read(buffer.data(), buffer.size()), file.gcount() > 0) {
-    const auto n = static_cast<std::size_t>(file.gcount());
-    EVP_DigestUpdate(hash.get(), buffer.data(), n);
-    media.bytes += n;
-    if (head.size() <= limits::kContentBytesMax) head.append(buffer.data(), n);
-  }
-  if (file.bad()) throw Failure(Exit::error, "reading " + path + " failed");
-  media.digest.resize(32);
-  EVP_DigestFinal_ex(hash.get(), reinterpret_cast<unsigned char*>(media.digest.data()), nullptr);
-  media.name = std::filesystem::path(path).filename().string();
-  media.mime = mime_of(path);
-  return media;
+content::MediaKind kind_of(const std::string& mime) {
+  if (mime.starts_with("image/")) return content::MediaKind::image;
+  if (mime.starts_with("audio/")) return content::MediaKind::audio;
+  return mime.starts_with("video/") ? content::MediaKind::video : content::MediaKind::document;
 }
 
 }  // namespace
@@ -74,12 +54,23 @@ std::string encode_or_fail(const content::Content& content) {
 
 content::Content text_content(std::string text) { return content::Text{std::move(text)}; }
 
-content::Content file_content(const std::string& path) {
-  std::string head;
-  content::Media media = describe_file(path, head);
-  const bool is_text = head.size() == media.bytes && is_valid_utf8(head) && head.find('\0') == std::string::npos;
-  if (is_text && !head.empty() && content::encode(content::Text{head})) return content::Text{std::move(head)};
+content::Content file_content(const std::string& path, bool as_file) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file || !std::filesystem::is_regular_file(path)) throw Failure(Exit::error, "cannot read " + path);
+  content::Media media;
+  media.bytes = std::filesystem::file_size(path);
+  if (media.bytes == 0) throw Failure(Exit::usage, path + " is empty");
+  if (!as_file && media.bytes <= limits::kContentBytesMax) {
+    std::string text(media.bytes, '\0');
+    if (!file.read(text.data(), static_cast<std::streamsize>(text.size())))
+      throw Failure(Exit::error, "reading " + path + " failed");
+    const bool is_text = is_valid_utf8(text) && text.find('\0') == std::string::npos;
+    if (is_text && content::encode(content::Text{text})) return content::Text{std::move(text)};
+  }
+  media.name = std::filesystem::path(path).filename().string();
   if (!is_valid_utf8(media.name)) media.name = "file";
+  media.mime = mime_of(path);
+  media.kind = kind_of(media.mime);
   return media;
 }
 

@@ -29,7 +29,7 @@ struct Commands {
   PrivacyOptions privacy;
   VerifyOptions verify;
   TrustOptions trust;
-  std::string who, name, phone, device, token;
+  std::string who, to, name, phone, device, token;
   bool in_group = false;
   std::int64_t limit = 50;
   bool offline = false;
@@ -105,7 +105,9 @@ void add_send(CLI::App& app, Commands& c) {
   cmd->add_option("TEXT", c.send.text, "The text; none or - reads standard input");
   cmd->add_option("--group", c.send.group, "To this group: its name, or group:ID");
   cmd->add_flag("--lines", c.send.lines, "Standard input, one message a line");
-  cmd->add_option("--file", c.send.file, "A text file as text if it fits, else a document by reference");
+  cmd->add_option("--file", c.send.file,
+                  "A file, encrypted and uploaded; again after a break, it goes on. A short text file is sent as text");
+  cmd->add_flag("--as-file", c.send.as_file, "With --file: also a short text file is sent as a file");
   cmd->add_option("--image", c.send.image, "URL of an image");
   cmd->add_option("--audio", c.send.audio, "URL of a sound");
   cmd->add_option("--video", c.send.video, "URL of a video");
@@ -143,6 +145,12 @@ void add_reading(CLI::App& app, Commands& c) {
   listen->add_flag("--new", c.listen.only_new, "Skips what came before now");
   listen->footer("Examples:\n  barid listen\n  barid --json listen --count 1 --timeout 30");
   listen->callback([&c] { c.run = [&c] { return run_listen(c.context, c.listen); }; });
+
+  auto* get = app.add_subcommand("get", "Fetch the file of a message, check it and save it");
+  get->add_option("MESSAGE", c.who, "The message's number (row), or a contact or group: its newest file")->required();
+  get->add_option("--to", c.to, "Where to save it: a path that does not exist yet, or a folder (here)");
+  get->footer("Examples:\n  barid get Bob\n  barid get 12 --to photos.zip");
+  get->callback([&c] { c.run = [&c] { return run_get(c.context, c.who, c.to); }; });
 
   auto* history = app.add_subcommand("history", "Print a conversation from this device's history");
   history->add_option("WHO", c.who, "A contact's name or number, or a group's name")->required();

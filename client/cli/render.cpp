@@ -50,6 +50,7 @@ void add_content(json& object, const std::string& bytes) {
     object["text"] = t->text;
   } else if (const auto* m = std::get_if<content::Media>(&*decoded)) {
     json media{{"url", m->url}, {"mime", m->mime}, {"bytes", m->bytes}, {"name", m->name}, {"caption", m->caption}};
+    if (m->encoding != 0) media["sealed_bytes"] = m->sealed_bytes;
     if (!m->digest.empty()) media["sha256"] = crypto::to_hex(m->digest);
     object["media"] = std::move(media);
   } else if (const auto* l = std::get_if<content::Location>(&*decoded)) {

@@ -108,6 +108,11 @@ CREATE INDEX messages_held ON messages(from_device, seq) WHERE held > 0;
                                               R"sql(
 -- null: nothing to ask; else the page of the list of our groups that is asked for next
 ALTER TABLE meta ADD COLUMN list_groups_after INTEGER;
+)sql",
+                                              R"sql(
+-- Files that are being sent: what they are called here, and as what they were sealed; the ciphertext is in a file.
+CREATE TABLE media_outgoing(source TEXT PRIMARY KEY, key BLOB NOT NULL, digest BLOB NOT NULL, bytes INTEGER NOT NULL,
+  sealed_bytes INTEGER NOT NULL) WITHOUT ROWID;
 )sql"};
 
 }  // namespace barid::client

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 
+#include "client/core/media_cipher.h"
 #include "client/core/sqlite.h"
 #include "client/core/sqlite_keys.h"
 #include "client/core/store.h"
@@ -13,6 +14,12 @@
 #include "schemas/content.h"
 
 namespace barid::client {
+
+// A file that is being sent, as it was sealed.
+struct OutgoingMedia {
+  std::string key;
+  SealedMedia sealed;
+};
 
 class SqliteStore final : public Store {
  public:
@@ -102,6 +109,10 @@ class SqliteStore final : public Store {
 
   // --- history
   MessageRow enqueue(PeerId to, std::string content, WallMs at);
+  // Files that are being sent, by what the caller calls them; the message is queued and the file forgotten in one step.
+  std::optional<OutgoingMedia> outgoing_media(const std::string& source);
+  void save_outgoing_media(const std::string& source, const OutgoingMedia& media);
+  MessageRow enqueue_media(PeerId to, std::string content, const std::string& source, WallMs at);
   std::size_t mark_read(PeerId peer, WallMs at);
   std::optional<Message> message(MessageRow id);
   std::vector<Message> history(PeerId peer, std::size_t limit,

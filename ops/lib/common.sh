@@ -50,6 +50,8 @@ missing_packages() {
   local installed
   installed=$(dpkg-query --show --showformat '${db:Status-Status} ${binary:Package}\n' 2>/dev/null |
     sed -n 's/^installed \([^:]*\).*/\1/p') || true
+  # Other sources' nodejs brings npm along, and conflicts with Debian's package of it.
+  if command -v npm >/dev/null; then installed+=$'\nnpm'; fi
   comm -23 <(wanted_packages | sort -u) <(sort -u <<<"$installed")
 }
 

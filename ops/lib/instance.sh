@@ -6,7 +6,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/scale.sh"
 
 readonly port_base_default=7400 port_bases_tried=50
-readonly -a port_names=(tcp websocket edge_observe worker_observe nats nats_monitor postgres)
+readonly -a port_names=(tcp websocket edge_observe worker_observe nats nats_monitor postgres media media_observe)
 readonly pg_bin=/usr/lib/postgresql/15/bin
 readonly socket_path_max=107 # bytes of a unix socket's path (sun_path, unix(7))
 
@@ -293,6 +293,11 @@ write_processes() { # stores-only: true or false
     process_entry migrate 2 true "" TERM KILL 10000 "" "$bin_dir/baridctl" --config "$config" migrate
     process_entry topology 2 true "" TERM KILL 10000 "" "$bin_dir/baridctl" --config "$config" topology apply --leave-losses
     if [ "$1" = false ]; then worker_and_edge_entries; fi
+    # An edited configuration of before there was media has none.
+    if [ "$1" = false ] && grep -q '^\[media\]' "$config"; then
+      process_entry media 4 false "" TERM KILL 15000 "$http:$(port_of media_observe)/healthz\"" \
+        "$bin_dir/barid-media" --config "$config" --name media-1 --observe-port "$(port_of media_observe)"
+    fi
   } >"$data_dir/run/processes.toml.new"
   mv "$data_dir/run/processes.toml.new" "$data_dir/run/processes.toml"
 }

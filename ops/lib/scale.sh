@@ -53,7 +53,7 @@ worker_entry() { # number
 edge_entry() { # number
   local port
   port=$(choose_observe_port edge "$1")
-  process_entry "edge-$1" 4 false "" TERM KILL 15000 "\"$supervisor\", \"probe\", \"127.0.0.1:$port/readyz\"" \
+  process_entry "edge-$1" 5 false "" TERM KILL 15000 "\"$supervisor\", \"probe\", \"127.0.0.1:$port/readyz\"" \
     "$bin_dir/barid-edge" --config "$data_dir/barid.toml" --name "edge-$1" --observe-port "$port" --share-ports
 }
 

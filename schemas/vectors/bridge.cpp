@@ -474,6 +474,33 @@ void describe(V& v, wire::KeyStatus& s) {
   v("prekeys", s.prekeys), v("signedPrekeyId", s.signed_prekey_id);
 }
 template <class V>
+void describe(V& v, wire::UploadMedia& r) {
+  v.bytes("digest", r.digest), v("bytes", r.bytes);
+}
+template <class V>
+void describe(V& v, wire::DownloadMedia& r) {
+  v.bytes("digest", r.digest);
+}
+template <class V>
+void describe(V& v, wire::DeleteMedia& r) {
+  v.bytes("digest", r.digest);
+}
+template <class V>
+void describe(V&, wire::GetMediaUsage&) {}
+template <class V>
+void describe(V& v, wire::MediaUpload& m) {
+  v("stored", m.stored), v("url", m.url), v("expiresAtMs", m.expires_at_ms), v("keptUntilMs", m.kept_until_ms);
+}
+template <class V>
+void describe(V& v, wire::MediaUrl& m) {
+  v("url", m.url), v("expiresAtMs", m.expires_at_ms);
+}
+template <class V>
+void describe(V& v, wire::MediaUsage& m) {
+  v("usedBytes", m.used_bytes), v("quotaBytes", m.quota_bytes), v("fileBytesMax", m.file_bytes_max);
+  v("retentionS", m.retention_s);
+}
+template <class V>
 void describe(V& v, content::Sealed& s) {
   v("version", s.version), v("type", s.type), v.bytes("body", s.body);
 }
@@ -497,7 +524,7 @@ template <class V>
 void describe(V& v, content::Media& m) {
   v("url", m.url), v("mime", m.mime), v("bytes", m.bytes), v.bytes("digest", m.digest), v("name", m.name);
   v("caption", m.caption), v("width", m.width), v("height", m.height), v("durationMs", m.duration_ms);
-  v.bytes("thumbnail", m.thumbnail);
+  v.bytes("thumbnail", m.thumbnail), v("encoding", m.encoding), v.bytes("key", m.key), v("sealedBytes", m.sealed_bytes);
 }
 template <class V>
 void describe(V& v, content::Location& l) {
@@ -529,10 +556,11 @@ constexpr std::string_view kRequests[] = {"requestCode",      "verifyCode",     
                                           "removeMembers",    "setRole",           "leaveGroup",  "deleteGroup",
                                           "groupInfo",        "listGroups",        "groupInvite", "joinByInvite",
                                           "listJoinRequests", "answerJoinRequest", "setPrivacy",  "getPrivacy",
-                                          "editContacts",     "uploadKeys",        "keysOf",      "keyStatus"};
-constexpr std::string_view kResponses[] = {"error",        "codeSent",     "registered", "contacts", "done",
-                                           "users",        "devices",      "group",      "groups",   "invite",
-                                           "joinRequests", "groupChanged", "privacy",    "keys",     "keyStatus"};
+                                          "editContacts",     "uploadKeys",        "keysOf",      "keyStatus",
+                                          "uploadMedia",      "downloadMedia",     "deleteMedia", "mediaUsage"};
+constexpr std::string_view kResponses[] = {
+    "error",  "codeSent",     "registered",   "contacts", "done", "users",     "devices",     "group",    "groups",
+    "invite", "joinRequests", "groupChanged", "privacy",  "keys", "keyStatus", "mediaUpload", "mediaUrl", "mediaUsage"};
 
 template <class Variant, std::size_t I = 0>
 Variant nth(std::size_t index) {

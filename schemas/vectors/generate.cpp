@@ -200,9 +200,27 @@ std::vector<Named> key_frames() {
   };
 }
 
+std::vector<Named> media_frames() {
+  using namespace wire;
+  const std::string digest(crypto::view(counting<32>(0x60)));
+  const std::string hex = crypto::to_hex(digest);
+  return {
+      {"upload media", Request{40, UploadMedia{digest, 123'456}}},
+      {"download media", Request{41, DownloadMedia{digest}}},
+      {"delete media", Request{42, DeleteMedia{digest}}},
+      {"media usage", Request{43, GetMediaUsage{}}},
+      {"upload here",
+       Response{40, MediaUpload{false, "https://media.example/v1/uploads?d=" + hex, kNowMs, kNowMs + 1}}},
+      {"stored already", Response{40, MediaUpload{true, "", 0, kNowMs}}},
+      {"download from here", Response{41, MediaUrl{"https://media.example/v1/media/" + hex, kNowMs}}},
+      {"usage of media", Response{43, MediaUsage{123'456, 10'737'418'240, 2'147'483'648, 2'592'000}}},
+  };
+}
+
 Json frames_json() {
   Json list = Json::array();
-  for (auto frames : {session_frames(), directory_frames(), group_frames(), presence_frames(), key_frames()})
+  for (auto frames :
+       {session_frames(), directory_frames(), group_frames(), presence_frames(), key_frames(), media_frames()})
     for (const Named& n : frames) {
       Json entry = to_json(n.frame);
       entry["name"] = n.name;
@@ -225,8 +243,14 @@ Json content_json() {
                  640,
                  480,
                  2'500,
-                 "\xff\xd8\xff\xe0"};
+                 "\xff\xd8\xff\xe0",
+                 0,
+                 "",
+                 0};
   };
+  Media sealed = media(MediaKind::document, "application/zip", "photos.zip");
+  sealed.url.clear();
+  sealed.encoding = 1, sealed.key = crypto::view(counting<32>(0x50)), sealed.sealed_bytes = 126'992;
   const std::vector<std::pair<std::string, Content>> all = {
       {"text", Text{"Grüße, 你好, مرحبا, 👋🏽"}},
       {"empty text", Text{""}},
@@ -234,6 +258,7 @@ Json content_json() {
       {"audio", media(MediaKind::audio, "audio/ogg", "")},
       {"video", media(MediaKind::video, "video/mp4", "clip.mp4")},
       {"document", media(MediaKind::document, "application/pdf", "minutes.pdf")},
+      {"document, sealed", sealed},
       {"location", Location{52.520008, 13.404954, 12.5F, "Berlin"}},
       {"location on the edge of the map", Location{-90, 180, 0, ""}},
       {"contact", Contact{"Bob", {"+97150123456", "+4915112345678"}}},

@@ -139,9 +139,10 @@ TEST(Transports, TcpWebSocketAndBothUnderTlsCarryTheSameMessages) {
       kPatience);
   ASSERT_EQ(made.status, 0) << made.output;
   const std::string listener = "address = \"127.0.0.1\"\ntls = true\nport = ";
+  const std::uint16_t tls_port = test::free_port();
   Stack stack({{"edge", "tls_certificate_file", "\"" + certificate + "\""},
                {"edge", "tls_key_file", "\"" + key + "\""},
-               {"", "", "[[edge.listeners]]\nkind = \"tcp\"\n" + listener + "{port:8}"},
+               {"", "", "[[edge.listeners]]\nkind = \"tcp\"\n" + listener + std::to_string(tls_port)},
                {"", "", "[[edge.listeners]]\nkind = \"websocket\"\n" + listener + "{port:9}"}});
   std::vector<std::unique_ptr<Person>> people;
   const auto add = [&](const std::string& server, const std::string& ca) {
@@ -151,7 +152,7 @@ TEST(Transports, TcpWebSocketAndBothUnderTlsCarryTheSameMessages) {
   };
   add(stack.server(), "");
   add(stack.websocket(), "");
-  add("tls://127.0.0.1:" + std::to_string(stack.port(8)), certificate);
+  add("tls://127.0.0.1:" + std::to_string(tls_port), certificate);
   add("wss://127.0.0.1:" + std::to_string(stack.port(9)), certificate);
   for (const auto& from : people)
     for (const auto& to : people)

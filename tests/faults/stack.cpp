@@ -65,11 +65,10 @@ Stack::Stack(const std::vector<Setting>& settings) : port_base_(free_port() / 10
     down();
     std::filesystem::remove_all(data() + "/nats/store");  // its topology is to be the edited one's
     for (Setting setting : settings) {
-      for (int offset = 7; offset <= 9; ++offset) {
-        const std::string name = "{port:" + std::to_string(offset) + "}";
-        if (const auto at = setting.value.find(name); at != std::string::npos)
-          setting.value.replace(at, name.size(), std::to_string(port(offset)));
-      }
+      constexpr int kFree = 9;
+      const std::string name = "{port:" + std::to_string(kFree) + "}";
+      if (const auto at = setting.value.find(name); at != std::string::npos)
+        setting.value.replace(at, name.size(), std::to_string(port(kFree)));
       set_in_file(data() + "/barid.toml", setting);
     }
   }

@@ -13,7 +13,7 @@ namespace barid::test {
 class Stack {
  public:
   // Applied to barid.toml before anything is started: the line of that key under its [section] is replaced; without a
-  // key the value is appended to the file. {port:N} in a value becomes the instance's port base + N (7 to 9 are free).
+  // key the value is appended to the file. {port:9} in a value becomes the instance's port base + 9, which is free.
   struct Setting {
     std::string section, key, value;
   };

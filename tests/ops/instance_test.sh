@@ -37,7 +37,7 @@ comes_up_delivers_readiness_and_goes_down_without_a_trace() {
   expect_match "what up says" "TCP +127.0.0.1:$base" "$said"
   expect_match "what up says" "barid .*register" "$said"
   within 5 ready "$work/i"
-  expect processes "postgres nats worker-1 edge-1" "$(status "$work/i" | jq -r '[.processes[].name] | join(" ")')"
+  expect processes "postgres nats worker-1 edge-1 media" "$(status "$work/i" | jq -r '[.processes[].name] | join(" ")')"
   expect "the TCP port" "$base" "$(status "$work/i" | jq .ports.tcp)"
   "$bin/baridctl" --config "$work/i/barid.toml" health >/dev/null || fail "health"
   expect_match "a second up" "already up" "$(up "$work/i" "$base")"
@@ -57,7 +57,7 @@ heals_after_kill_9_of_each_process() {
   up "$work/i" "$base" >/dev/null
   within 5 ready "$work/i"
   local name pid
-  for name in edge-1 worker-1 nats postgres; do
+  for name in edge-1 media worker-1 nats postgres; do
     pid=$(pid_of "$work/i" "$name")
     kill -KILL "$pid"
     within 30 restarted "$work/i" "$name" "$pid"
@@ -131,7 +131,7 @@ ctrl_c_stops_everything() {
   wait "$up_pid" || true
   for pid in $pids; do gone "$pid" || fail "process $pid is still there"; done
   expect_match "its log" "edge-1 stopped.*|all is stopped" "$(cat "$work/i/log/supervisor.log")"
-  expect "order of the stop" "edge-1 worker-1 nats postgres" \
+  expect "order of the stop" "edge-1 media worker-1 nats postgres" \
     "$(sed -n 's/.* supervisor \([a-z0-9-]*\) stopped .*/\1/p' "$work/i/log/supervisor.log" | paste -sd' ')"
 
   # And when the script itself is killed, nothing stays behind either.

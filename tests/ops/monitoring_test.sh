@@ -75,7 +75,7 @@ dashboards_are_json_that_grafana_takes() {
 
 the_configuration_has_the_ports_of_the_instance() {
   mkdir -p "$work/i"
-  printf 'port_base=21000\nport_edge_observe=21002\nport_worker_observe=21003\nport_nats_monitor=21005\n' >"$work/i/ports.env"
+  printf 'port_base=21000\nport_edge_observe=21002\nport_worker_observe=21003\nport_nats_monitor=21005\nport_media_observe=21008\n' >"$work/i/ports.env"
   "$repo/ops/monitor" --data "$work/i" --dry-run >/dev/null
   [ ! -e "$work/i/monitoring" ] || fail "--dry-run wrote"
   printf 'port_worker_2_observe=23001\n' >>"$work/i/ports.env"

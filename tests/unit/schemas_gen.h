@@ -139,10 +139,37 @@ inline wire::Response key_response(std::uint32_t id) {
   return {id, keys};
 }
 
+inline wire::Request media_request(std::uint32_t id) {
+  using namespace wire;
+  switch (pick(4)) {
+    case 0:
+      return {id, UploadMedia{key(), u64()}};
+    case 1:
+      return {id, DownloadMedia{key()}};
+    case 2:
+      return {id, DeleteMedia{key()}};
+    default:
+      return {id, GetMediaUsage{}};
+  }
+}
+inline wire::Response media_response(std::uint32_t id) {
+  using namespace wire;
+  switch (pick(3)) {
+    case 0:
+      return {id, MediaUpload{any<bool>(), text(), i64(), i64()}};
+    case 1:
+      return {id, MediaUrl{text(), i64()}};
+    default:
+      return {id, MediaUsage{u64(), u64(), u64(), u32()}};
+  }
+}
+
 inline wire::Request request() {
   using namespace wire;
   const auto id = u32();
-  switch (pick(24)) {
+  switch (pick(25)) {
+    case 15:
+      return media_request(id);
     case 12:
     case 13:
     case 14:
@@ -184,7 +211,9 @@ inline wire::Response response() {
   using namespace wire;
   const auto id = u32();
   const auto some = [] { return *rc::gen::inRange<std::size_t>(0, 12); };
-  switch (pick(15)) {
+  switch (pick(16)) {
+    case 15:
+      return media_response(id);
     case 13:
     case 14:
       return key_response(id);
@@ -354,7 +383,10 @@ inline content::Content content(int kind) {
                  u32(),
                  u32(),
                  u32(),
-                 bytes(400)};
+                 bytes(400),
+                 static_cast<std::uint8_t>(pick(256)),
+                 bytes(32),
+                 u64()};
   if (kind == 5)
     return Location{*rc::gen::inRange(-90'000'000, 90'000'001) / 1e6,
                     *rc::gen::inRange(-180'000'000, 180'000'001) / 1e6,

@@ -39,8 +39,9 @@ wire::Error error(wire::Code code, std::string text, std::chrono::milliseconds r
 }
 
 Directory::Directory(storage::Pool& pool, const DirectoryConfig& config, const DirectorySecrets& secrets,
-                     CodeSender& sender, Project project, Publish publish, WallClock clock)
+                     CodeSender& sender, Project project, Publish publish, WallClock clock, MediaConfig media)
     : config_(config),
+      media_(std::move(media)),
       secrets_(secrets),
       sender_(sender),
       project_(std::move(project)),
@@ -53,6 +54,7 @@ Directory::Directory(storage::Pool& pool, const DirectoryConfig& config, const D
       groups_(make_groups(pool, config)),
       keys_(pool),
       lookups_(pool),
+      media_files_(pool),
       presence_(pool),
       throttles_(pool) {}
 
@@ -103,6 +105,10 @@ Directory::Body Directory::dispatch(const control::DirectoryCall& call) {
                         [&](const wire::UploadKeys& r) { return upload_keys(call, r); },
                         [&](const wire::KeysOf& r) { return keys_of(call, r); },
                         [&](const wire::GetKeyStatus&) { return key_status(call); },
+                        [&](const wire::UploadMedia& r) { return upload_media(call, r); },
+                        [&](const wire::DownloadMedia& r) { return download_media(call, r); },
+                        [&](const wire::DeleteMedia& r) { return delete_media(call, r); },
+                        [&](const wire::GetMediaUsage&) { return media_usage(call); },
                     },
                     call.request.body);
 }

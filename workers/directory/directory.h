@@ -15,6 +15,7 @@
 #include "storage/groups.h"
 #include "storage/keys.h"
 #include "storage/lookups.h"
+#include "storage/media.h"
 #include "storage/presence.h"
 #include "storage/projections.h"
 #include "storage/throttles.h"
@@ -50,7 +51,7 @@ class Directory {
   using WallClock = std::function<WallMs()>;
 
   Directory(storage::Pool& pool, const DirectoryConfig& config, const DirectorySecrets& secrets, CodeSender& sender,
-            Project project, Publish publish, WallClock clock = &wall_now);
+            Project project, Publish publish, WallClock clock = &wall_now, MediaConfig media = {});
 
   // Never throws: what goes wrong becomes an error response (and a line in the log).
   wire::Response answer(const control::DirectoryCall& call);
@@ -85,6 +86,12 @@ class Directory {
   Body keys_of(const control::DirectoryCall& call, const wire::KeysOf& request);
   Body key_status(const control::DirectoryCall& call);
 
+  // media.cpp
+  Body upload_media(const control::DirectoryCall& call, const wire::UploadMedia& request);
+  Body download_media(const control::DirectoryCall& call, const wire::DownloadMedia& request);
+  Body delete_media(const control::DirectoryCall& call, const wire::DeleteMedia& request);
+  Body media_usage(const control::DirectoryCall& call);
+
   // groups.cpp
   Body create_group(const control::DirectoryCall& call, const wire::CreateGroup& request);
   Body edit_group(const control::DirectoryCall& call, const wire::EditGroup& request);
@@ -106,6 +113,7 @@ class Directory {
   std::vector<wire::Address> addresses(UserId user, const std::vector<DeviceId>& devices) const;
 
   const DirectoryConfig& config_;
+  MediaConfig media_;
   const DirectorySecrets& secrets_;
   CodeSender& sender_;
   Project project_;
@@ -118,6 +126,7 @@ class Directory {
   storage::Groups groups_;
   storage::Keys keys_;
   storage::Lookups lookups_;
+  storage::Media media_files_;
   storage::Presence presence_;
   storage::Throttles throttles_;
 };

@@ -11,24 +11,11 @@
 #include <stdexcept>
 #include <string_view>
 
+#include "base/fd.h"
 #include "base/secret_file.h"
 
 namespace barid::directory {
 namespace {
-
-class Fd {
- public:
-  explicit Fd(int fd) : fd_(fd) {}
-  ~Fd() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Fd(const Fd&) = delete;
-  Fd& operator=(const Fd&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 [[noreturn]] void complain(const std::string& path, const std::string& what) {
   throw std::runtime_error(path + ": " + what);
@@ -53,14 +40,6 @@ void create_key(const std::string& path, std::size_t size) {
   if (!placed) complain(path, std::string("cannot create: ") + std::strerror(error));
 }
 
-template <class Key>
-void load_key(const std::string& path, Key& key) {
-  std::string bytes;
-  if (!crypto::from_hex(read_secret_file(path), bytes) || bytes.size() != key.size())
-    complain(path, "must be one line of " + std::to_string(2 * key.size()) + " hex digits");
-  std::memcpy(key.data(), bytes.data(), key.size());
-}
-
 }  // namespace
 
 void DirectorySecrets::create(const std::string& dir) {
@@ -69,15 +48,17 @@ void DirectorySecrets::create(const std::string& dir) {
   create_key(dir + "/signing.key", 32);
   create_key(dir + "/otp.key", 32);
   create_key(dir + "/address.key", 16);
+  create_key(dir + "/media.key", 32);
 }
 
 DirectorySecrets DirectorySecrets::load(const std::string& dir) {
   DirectorySecrets secrets;
   std::array<std::uint8_t, 32> seed{};
-  load_key(dir + "/signing.key", seed);
+  read_key_file(dir + "/signing.key", seed);
   secrets.signing = crypto::key_pair_from_seed(seed);
-  load_key(dir + "/otp.key", secrets.otp);
-  load_key(dir + "/address.key", secrets.address);
+  read_key_file(dir + "/otp.key", secrets.otp);
+  read_key_file(dir + "/address.key", secrets.address);
+  read_key_file(dir + "/media.key", secrets.media);
   return secrets;
 }
 

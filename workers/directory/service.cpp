@@ -21,7 +21,7 @@ namespace {
 constexpr unsigned kPresenceThreads = 1;  // what they ask for is asked in batches
 
 // In the order of wire::Request::body.
-constexpr std::array<const char*, 28> kKinds = {"request_code",
+constexpr std::array<const char*, 32> kKinds = {"request_code",
                                                 "verify_code",
                                                 "lookup",
                                                 "block",
@@ -48,7 +48,11 @@ constexpr std::array<const char*, 28> kKinds = {"request_code",
                                                 "edit_contacts",
                                                 "upload_keys",
                                                 "keys_of",
-                                                "key_status"};
+                                                "key_status",
+                                                "upload_media",
+                                                "download_media",
+                                                "delete_media",
+                                                "media_usage"};
 static_assert(kKinds.size() == std::variant_size_v<decltype(wire::Request::body)>);
 
 std::string outcome_of(const wire::Response& response) {
@@ -60,7 +64,7 @@ std::string outcome_of(const wire::Response& response) {
 
 struct DirectoryService::Impl {
   Impl(broker::Control& control_in, storage::Pool& pool_in, const DirectoryConfig& config,
-       const DirectorySecrets& secrets, CodeSender& sender, Observe& observe_in)
+       const DirectorySecrets& secrets, CodeSender& sender, Observe& observe_in, MediaConfig media)
       : control(control_in),
         pool(pool_in),
         observe(observe_in),
@@ -68,7 +72,7 @@ struct DirectoryService::Impl {
         publisher(control, pool, config, observe),
         directory(
             pool, config, secrets, sender, [this](storage::Change change) { project(change); },
-            [this](GroupId group) { publisher.publish(group); }),
+            [this](GroupId group) { publisher.publish(group); }, &wall_now, std::move(media)),
         connected(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "open"}})),
         in_use(observe.gauge("barid_postgres_connections", "Postgres connections by state", {{"state", "in_use"}})),
         connect_failures(observe.gauge("barid_postgres_connect_failures", "failed attempts to connect, since start")),
@@ -198,8 +202,9 @@ void DirectoryService::Impl::measure(const control::DirectoryCall& call, const w
 }
 
 DirectoryService::DirectoryService(broker::Control& control, storage::Pool& pool, const DirectoryConfig& config,
-                                   const DirectorySecrets& secrets, CodeSender& sender, Observe& observe)
-    : impl_(std::make_shared<Impl>(control, pool, config, secrets, sender, observe)) {}
+                                   const DirectorySecrets& secrets, CodeSender& sender, Observe& observe,
+                                   MediaConfig media)
+    : impl_(std::make_shared<Impl>(control, pool, config, secrets, sender, observe, std::move(media))) {}
 
 DirectoryService::~DirectoryService() {
   impl_->close();

@@ -28,7 +28,7 @@ class DirectoryService {
  public:
   // The references must outlive the service.
   DirectoryService(broker::Control& control, storage::Pool& pool, const DirectoryConfig& config,
-                   const DirectorySecrets& secrets, CodeSender& sender, Observe& observe);
+                   const DirectorySecrets& secrets, CodeSender& sender, Observe& observe, MediaConfig media = {});
   ~DirectoryService();
   DirectoryService(const DirectoryService&) = delete;
   DirectoryService& operator=(const DirectoryService&) = delete;
