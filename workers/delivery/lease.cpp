@@ -25,18 +25,29 @@ std::string heartbeat_json(Incarnation incarnation, const std::string& endpoint,
 }  // namespace
 
 Lease::Lease(broker::Control& control, const Config& config, Incarnation incarnation, broker::Stage stage, Hooks hooks)
-    : control_(control), config_(config), incarnation_(incarnation), stage_(stage), hooks_(std::move(hooks)) {
-  control_.watch(broker::kWorkersBucket, [this](const broker::KvEntry& entry) {
-    const auto worker = broker::worker_of_key(entry.key, stage_);
-    if (!worker || worker->empty()) return;
-    std::lock_guard lock(mutex_);
-    if (entry.deleted)
-      last_beat_.erase(*worker);
-    else
-      last_beat_[*worker] = steady_now();
-    wake_.notify_all();
+    : control_(control),
+      config_(config),
+      incarnation_(incarnation),
+      stage_(stage),
+      hooks_(std::move(hooks)),
+      watching_(std::make_shared<Watching>()) {
+  watching_->lease = this;
+  control_.watch(broker::kWorkersBucket, [watching = watching_](const broker::KvEntry& entry) {
+    const std::lock_guard lock(watching->mutex);
+    if (watching->lease != nullptr) watching->lease->heard(entry);
   });
   thread_ = std::thread([this] { run(); });
+}
+
+void Lease::heard(const broker::KvEntry& entry) {
+  const auto worker = broker::worker_of_key(entry.key, stage_);
+  if (!worker || worker->empty()) return;
+  std::lock_guard lock(mutex_);
+  if (entry.deleted)
+    last_beat_.erase(*worker);
+  else
+    last_beat_[*worker] = steady_now();
+  wake_.notify_all();
 }
 
 Lease::~Lease() {
@@ -46,6 +57,8 @@ Lease::~Lease() {
     wake_.notify_all();
   }
   thread_.join();
+  const std::lock_guard lock(watching_->mutex);
+  watching_->lease = nullptr;
 }
 
 void Lease::doubt(Partition partition, Epoch epoch) {
@@ -66,6 +79,7 @@ void Lease::run() {
     try {
       if (steady_now() >= next_beat) {
         beat();
+        check_owned();
         next_beat = steady_now() + config_.worker.lease / 3;
       }
       review();
@@ -87,6 +101,18 @@ void Lease::run() {
 void Lease::beat() {
   control_.put(broker::kWorkersBucket, broker::worker_key(config_.worker.name, stage_),
                heartbeat_json(incarnation_, config_.worker.bus_endpoint, ++beats_));
+}
+
+// Whoever was silent for too long (frozen, cut off) comes back believing in partitions that another worker took over
+// meanwhile, and has perhaps given back since.
+void Lease::check_owned() {
+  for (const auto& [partition, epoch] : std::map(owned_)) {
+    const auto entry = read_entry(partition);
+    if (entry && entry->worker == config_.worker.name && entry->epoch == epoch && !entry->released) continue;
+    SPDLOG_WARN("partition {}: lost, epoch {}", broker::owner_key(partition, stage_), epoch.value);
+    owned_.erase(partition);
+    hooks_.drop(partition, epoch);
+  }
 }
 
 std::vector<std::string> Lease::live_workers() {

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -46,7 +47,9 @@ class Lease {
     std::uint64_t revision = 0;
   };
   void run();
+  void heard(const broker::KvEntry& entry);
   void beat();
+  void check_owned();
   void review();
   bool should_own(Partition partition, const std::vector<std::string>& live) const;
   std::vector<std::string> live_workers();
@@ -63,6 +66,12 @@ class Lease {
   Hooks hooks_;
   std::map<Partition, Epoch> owned_;  // lease thread only
   std::uint64_t beats_ = 0;
+
+  struct Watching {  // outlives us: the watch ends with `control`
+    std::mutex mutex;
+    Lease* lease = nullptr;
+  };
+  std::shared_ptr<Watching> watching_;
 
   mutable std::mutex mutex_;  // guards the rest
   std::condition_variable wake_;
