@@ -29,7 +29,7 @@ class Managed {
   static constexpr milliseconds kProbeTimeout{5'000};
   static constexpr milliseconds kAliveInterval{2'000};  // between two alive checks
   static constexpr unsigned kAliveFailuresMax = 4;      // in a row: nothing but another start helps
-  static constexpr milliseconds kSettled{500};  // without a ready check: up when it has lived this long
+  static constexpr milliseconds kSettled{500};          // without a ready check: up when it has lived this long
   static constexpr std::size_t kReadBytes = 64 * 1024;
 
   Managed(const ProcessSpec& spec, const Spec& all, FdWatcher& loop);

@@ -2,6 +2,7 @@
 // by the test; one thread; the destructor takes everything down.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -13,11 +14,13 @@ namespace barid::test {
 class Stack {
  public:
   // Applied to barid.toml before anything is started: the line of that key under its [section] is replaced; without a
-  // key the value is appended to the file. {port:N} in a value becomes the instance's port base + N (7 to 9 are free).
+  // key the value is appended to the file. {port:N} in a value becomes the instance's port base + N (7 to 9 are free),
+  // {nats-password} its secret.
   struct Setting {
     std::string section, key, value;
   };
-  explicit Stack(const std::vector<Setting>& settings = {});
+  // prepare: called with settings applied, nothing running and the folder of nats-server's store empty.
+  explicit Stack(const std::vector<Setting>& settings = {}, const std::function<void(Stack&)>& prepare = {});
   ~Stack();
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;
@@ -27,7 +30,8 @@ class Stack {
   int port(int offset) const { return port_base_ + offset; }
   pid_t pid_of(const std::string& process);  // by the beginning of its name: "edge", "worker", "nats", "postgres"
   void kill(const std::string& process);     // -9; the supervisor starts it again
-  std::string server() const;                // tcp://127.0.0.1:PORT
+  void signal(const std::string& process, int number);  // to it and its children; nothing when it does not run
+  std::string server() const;                           // tcp://127.0.0.1:PORT
   std::string websocket() {
     return "ws://127.0.0.1:" + std::to_string(status().at("ports").at("websocket").get<int>());
   }
