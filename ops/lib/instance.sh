@@ -288,6 +288,8 @@ write_processes() { # stores-only: true or false
       -c log_error_verbosity=terse -c recovery_init_sync_method=syncfs
     process_entry nats 1 false "" TERM KILL 30000 "$http:$(port_of nats_monitor)/healthz\"" \
       nats-server --config "$data_dir/nats/nats.conf"
+    # Healthy in its own eyes and deaf to everybody: nats-server 2.9 locks itself up when its disk is full.
+    say "alive = [$http:$(port_of nats_monitor)/jsz\"]"
     # Fewer collections, and half of the cores: with more, its scheduler spends as much on waking threads as on messages.
     say "env = [\"GOGC=400\", \"GOMAXPROCS=$((($(nproc) + 1) / 2))\"]"
     process_entry migrate 2 true "" TERM KILL 10000 "" "$bin_dir/baridctl" --config "$config" migrate

@@ -54,6 +54,7 @@ void Managed::ready(const char* event) {
 void Managed::start(TimePoint now) {
   BARID_ASSERT(pid_ == 0);
   wanted_ = false;
+  alive_failures_ = 0;
   int pipe_ends[2] = {-1, -1};
   started_ = now;
   try {
@@ -121,10 +122,12 @@ void Managed::restart(TimePoint now) {
 bool Managed::reaped(pid_t pid, int status, TimePoint now) {
   if (probe_pid_ != 0 && pid == probe_pid_) {
     probe_pid_ = 0;
-    probe_at_ = now + kProbeInterval;
-    if (state_ == State::starting && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    const bool good = WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    probe_at_ = now + (state_ == State::running || good ? kAliveInterval : kProbeInterval);
+    if (state_ == State::starting && good)
       ready("ready");
-    }
+    else if (state_ == State::running)
+      checked_alive(good);
     return true;
   }
   if (pid_ == 0 || pid != pid_) return false;
@@ -172,6 +175,11 @@ void Managed::probe(TimePoint now) {
     if (now - started_ >= kSettled) ready("settled");
     return;
   }
+  run_probe(spec_.ready, now);
+}
+
+// One at a time, whichever it is.
+void Managed::run_probe(const std::vector<std::string>& command, TimePoint now) {
   if (probe_pid_ != 0) {
     if (now - probe_at_ > kProbeTimeout) kill(probe_pid_, SIGKILL);
     return;
@@ -180,16 +188,26 @@ void Managed::probe(TimePoint now) {
   static const std::vector<std::string> kNoEnvironment;
   static const std::string kSameUser;
   try {
-    probe_pid_ = spawn({spec_.ready, kNoEnvironment, kSameUser, SIGKILL});
+    probe_pid_ = spawn({command, kNoEnvironment, kSameUser, SIGKILL});
     probe_at_ = now;
   } catch (const std::runtime_error& error) {
-    spdlog::error("the ready check of {}: {}", spec_.name, error.what());
+    spdlog::error("a check of {}: {}", spec_.name, error.what());
     probe_at_ = now + kProbeTimeout;
   }
 }
 
+void Managed::checked_alive(bool alive) {
+  alive_failures_ = alive ? 0 : alive_failures_ + 1;
+  if (alive_failures_ < kAliveFailuresMax) return;
+  alive_failures_ = 0;
+  spdlog::error("{} runs and does not answer ({} checks in a row): killed", spec_.name, kAliveFailuresMax);
+  kill(-pid_, SIGKILL);
+  kill(pid_, SIGKILL);
+}
+
 void Managed::tick(TimePoint now) {
   if (state_ == State::starting && !spec_.task) probe(now);
+  if (state_ == State::running && !spec_.alive.empty()) run_probe(spec_.alive, now);
   if (state_ == State::backoff && now >= deadline_) start(now);
   if (state_ == State::stopping && pid_ != 0 && now >= deadline_) {
     spdlog::warn("{} did not stop within {} ms: killed", spec_.name, spec_.stop_timeout.count());

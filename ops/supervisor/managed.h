@@ -27,7 +27,9 @@ class Managed {
  public:
   static constexpr milliseconds kProbeInterval{50};
   static constexpr milliseconds kProbeTimeout{5'000};
-  static constexpr milliseconds kSettled{500};  // without a ready check: up when it has lived this long
+  static constexpr milliseconds kAliveInterval{2'000};  // between two alive checks
+  static constexpr unsigned kAliveFailuresMax = 4;      // in a row: nothing but another start helps
+  static constexpr milliseconds kSettled{500};          // without a ready check: up when it has lived this long
   static constexpr std::size_t kReadBytes = 64 * 1024;
 
   Managed(const ProcessSpec& spec, const Spec& all, FdWatcher& loop);
@@ -59,6 +61,8 @@ class Managed {
   void died(std::string how, bool clean, TimePoint now);
   void ready(const char* event);
   void probe(TimePoint now);
+  void run_probe(const std::vector<std::string>& command, TimePoint now);
+  void checked_alive(bool alive);
   void read_output();
   void close_output();
 
@@ -71,7 +75,7 @@ class Managed {
   int output_ = -1;
   bool wanted_ = false;  // start it again after it stopped
   bool leaving_ = false;
-  unsigned starts_ = 0, restarts_ = 0;
+  unsigned starts_ = 0, restarts_ = 0, alive_failures_ = 0;
   std::string last_exit_;
   TimePoint started_{}, deadline_{}, probe_at_{};
 };

@@ -99,6 +99,7 @@ ProcessSpec read_process(const toml::node& node, const std::string& path) {
     table.complain("restart", "is none of always, on-failure, never");
   spec.restart = restart == "always" ? Restart::always : restart == "never" ? Restart::never : Restart::on_failure;
   spec.ready = table.texts("ready");
+  spec.alive = table.texts("alive");
   spec.stop_signal = signal_of(table, "stop_signal", "TERM");
   spec.death_signal = signal_of(table, "death_signal", "KILL");
   spec.stop_timeout = milliseconds(table.number("stop_timeout_ms", 10'000, 0, 600'000));

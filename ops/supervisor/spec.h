@@ -24,8 +24,10 @@ struct ProcessSpec {
   bool task = false;              // runs to its end (exit 0) before the next stage; never restarted
   Restart restart = Restart::always;
   std::vector<std::string> ready;  // a command that exits 0 once it can do its work; empty: once it lived for 0.5 s
-  int stop_signal = 0;             // asks it to stop; SIGKILL after stop_timeout
-  int death_signal = 0;            // the kernel sends it when the supervisor itself is killed
+  std::vector<std::string>
+      alive;             // a command that exits 0 while it does; fails it too often, the process is killed (-9)
+  int stop_signal = 0;   // asks it to stop; SIGKILL after stop_timeout
+  int death_signal = 0;  // the kernel sends it when the supervisor itself is killed
   milliseconds stop_timeout{10'000};
 };
 

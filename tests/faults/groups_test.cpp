@@ -2,8 +2,6 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
-#include <filesystem>
-#include <fstream>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -69,23 +67,6 @@ class Groups : public testing::Test {
       if (auto one = json::parse(line, nullptr, false); one.is_object() && one.value("type", "") == "message")
         last = one;
     return last;
-  }
-
-  // Sends a signal to every process of the instance's Postgres.
-  static void signal_postgres(int signal) {
-    const pid_t postmaster = stack_->pid_of("postgres");
-    ASSERT_GT(postmaster, 1);
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-      std::ifstream stat(entry.path() / "stat");
-      std::string line;
-      if (!std::getline(stat, line)) continue;
-      std::istringstream rest(line.substr(line.rfind(')') + 1));
-      std::string state;
-      pid_t parent = 0;
-      rest >> state >> parent;
-      if (parent == postmaster) ::kill(std::atoi(line.c_str()), signal);
-    }
-    ::kill(postmaster, signal);
   }
 
   static std::unique_ptr<Stack> stack_;
@@ -251,10 +232,10 @@ TEST_F(Groups, GroupsInUseGoOnWithoutPostgres) {
   bob.listen();
   done(alice, {"send", "--group", "Dark", "before"});
   ASSERT_TRUE(hears(bob, "before"));
-  signal_postgres(SIGSTOP);
+  stack_->signal("postgres", SIGSTOP);
   alice.barid({"send", "--group", "Dark", "meanwhile", "--wait", "accepted"});
   const bool heard = hears(bob, "meanwhile");
-  signal_postgres(SIGCONT);
+  stack_->signal("postgres", SIGCONT);
   EXPECT_TRUE(heard);
   EXPECT_TRUE(wait_until([] { return stack_->ready(); }, kPatience));
 }

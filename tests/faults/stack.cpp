@@ -55,8 +55,9 @@ Ran run(const std::vector<std::string>& argv, std::chrono::seconds patience) {
   return {status && WIFEXITED(*status) ? WEXITSTATUS(*status) : -1, read_file(dir.file("output"))};
 }
 
-Stack::Stack(const std::vector<Setting>& settings) : port_base_(free_port() / 10 * 10) {
-  if (!settings.empty()) {
+Stack::Stack(const std::vector<Setting>& settings, const std::function<void(Stack&)>& prepare)
+    : port_base_(free_port() / 10 * 10) {
+  if (!settings.empty() || prepare) {
     // The configuration is written at the first start; then the processes read the edited one.
     auto stores = up_options();
     stores.push_back("--stores-only");
@@ -71,6 +72,7 @@ Stack::Stack(const std::vector<Setting>& settings) : port_base_(free_port() / 10
         setting.value.replace(at, name.size(), std::to_string(port(kFree)));
       set_in_file(data() + "/barid.toml", setting);
     }
+    if (prepare) prepare(*this);
   }
   up();
   server_ = "tcp://127.0.0.1:" + std::to_string(status().at("ports").at("tcp").get<int>());
@@ -120,6 +122,21 @@ void Stack::kill(const std::string& process) {
   pid_t pid = -1;
   if (!wait_until([&] { return (pid = pid_of(process)) > 0; })) throw std::runtime_error(process + " does not run");
   ::kill(pid, SIGKILL);
+}
+
+void Stack::signal(const std::string& process, int number) {
+  const pid_t pid = pid_of(process);
+  if (pid <= 1) return;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::ifstream stat(entry.path() / "stat");
+    std::string line, state;
+    if (!std::getline(stat, line)) continue;
+    std::istringstream rest(line.substr(line.rfind(')') + 1));
+    pid_t parent = 0;
+    rest >> state >> parent;
+    if (parent == pid) ::kill(std::atoi(line.c_str()), number);
+  }
+  ::kill(pid, number);
 }
 
 std::string Stack::server() const { return server_; }

@@ -2,6 +2,7 @@
 // by the test; one thread; the destructor takes everything down.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -17,7 +18,8 @@ class Stack {
   struct Setting {
     std::string section, key, value;
   };
-  explicit Stack(const std::vector<Setting>& settings = {});
+  // prepare: called with settings applied, nothing running and the folder of nats-server's store empty.
+  explicit Stack(const std::vector<Setting>& settings = {}, const std::function<void(Stack&)>& prepare = {});
   ~Stack();
   Stack(const Stack&) = delete;
   Stack& operator=(const Stack&) = delete;
@@ -27,8 +29,9 @@ class Stack {
   int port(int offset) const { return port_base_ + offset; }
   pid_t pid_of(const std::string& process);  // by the beginning of its name: "edge", "worker", "nats", "postgres"
   void kill(const std::string& process);     // -9; the supervisor starts it again
-  void down();                               // all of it, in order; the data stay
-  void up();                                 // again
+  void signal(const std::string& process, int number);  // to it and its children; nothing when it does not run
+  void down();                                          // all of it, in order; the data stay
+  void up();                                            // again
   void control(const std::string& command, const std::string& process);  // "stop" or "start"; waits until it is done
   std::string server() const;                                            // tcp://127.0.0.1:PORT
   std::string websocket() {

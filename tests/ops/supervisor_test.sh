@@ -80,6 +80,22 @@ waits_for_the_ready_check() {
   expect "the next stage" running "$(field second state)"
 }
 
+kills_and_restarts_what_runs_and_does_not_answer() {
+  process stuck 1 "exec sleep 1000" "alive = [\"test\", \"-e\", \"$work/alive\"]"
+  process fine 1 "exec sleep 1000" "alive = [\"true\"]"
+  touch "$work/alive"
+  start
+  ctl wait-up >/dev/null
+  local pid fine
+  pid=$(field stuck pid) fine=$(field fine pid)
+  rm "$work/alive"
+  within 30 gone "$pid"
+  touch "$work/alive"
+  within 10 is stuck running
+  expect_match log "stuck runs and does not answer" "$(cat "$work/log/supervisor.log")"
+  expect "the other one" "$fine" "$(field fine pid)"
+}
+
 kills_what_ignores_its_stop_signal() {
   process deaf 1 "trap '' TERM; touch $work/deaf; while :; do sleep 0.05; done" "ready = [\"test\", \"-e\", \"$work/deaf\"]" \
     "stop_timeout_ms = 200"

@@ -27,72 +27,79 @@ std::string heartbeat_json(Incarnation incarnation, const std::string& endpoint,
 }  // namespace
 
 Lease::Lease(broker::Control& control, const Config& config, Incarnation incarnation, broker::Stage stage, Hooks hooks)
-    : control_(control), config_(config), incarnation_(incarnation), stage_(stage), hooks_(std::move(hooks)) {
-  watch_peers();
-  watch_seats();
-  watch_incarnation();
+    : control_(control),
+      config_(config),
+      incarnation_(incarnation),
+      stage_(stage),
+      hooks_(std::move(hooks)),
+      watching_(std::make_shared<Watching>()) {
+  watching_->lease = this;
+  watch(broker::kWorkersBucket, &Lease::hear_of_peer);
+  watch(broker::kOwnersBucket, &Lease::hear_of_seat);
+  watch(broker::kMetaBucket, &Lease::hear_of_incarnation);
   thread_ = std::thread([this] { run(); });
 }
 
-void Lease::watch_peers() {
-  control_.watch(broker::kWorkersBucket, [this](const broker::KvEntry& entry) {
-    std::lock_guard lock(mutex_);
-    if (entry.key.empty()) {
-      peers_known_ = changed_ = true;
-      wake_.notify_all();
-      return;
-    }
-    const auto worker = broker::worker_of_key(entry.key, stage_);
-    if (!worker || worker->empty()) return;
-    if (entry.deleted) {
-      changed_ = peers_.erase(*worker) != 0 || changed_;
-    } else {
-      const json j = json::parse(entry.value, nullptr, false);
-      const Peer peer{steady_now(), j.is_object() && j.value("leaving", false)};
-      const auto [at, is_new] = peers_.try_emplace(*worker, peer);
-      changed_ = changed_ || is_new || at->second.leaving != peer.leaving;
-      at->second = peer;
-    }
-    if (changed_) wake_.notify_all();
+void Lease::watch(const char* bucket, void (Lease::*hear)(const broker::KvEntry&)) {
+  control_.watch(bucket, [watching = watching_, hear](const broker::KvEntry& entry) {
+    const std::lock_guard lock(watching->mutex);
+    if (watching->lease != nullptr) (watching->lease->*hear)(entry);
   });
+}
+
+void Lease::hear_of_peer(const broker::KvEntry& entry) {
+  std::lock_guard lock(mutex_);
+  if (entry.key.empty()) {
+    peers_known_ = changed_ = true;
+    wake_.notify_all();
+    return;
+  }
+  const auto worker = broker::worker_of_key(entry.key, stage_);
+  if (!worker || worker->empty()) return;
+  if (entry.deleted) {
+    changed_ = peers_.erase(*worker) != 0 || changed_;
+  } else {
+    const json j = json::parse(entry.value, nullptr, false);
+    const Peer peer{steady_now(), j.is_object() && j.value("leaving", false)};
+    const auto [at, is_new] = peers_.try_emplace(*worker, peer);
+    changed_ = changed_ || is_new || at->second.leaving != peer.leaving;
+    at->second = peer;
+  }
+  if (changed_) wake_.notify_all();
 }
 
 // Other streams, or some that lost messages: nothing that an owner remembers of them is true any more.
-void Lease::watch_incarnation() {
-  control_.watch(broker::kMetaBucket, [this](const broker::KvEntry& entry) {
-    if (entry.key != broker::kMetaIncarnation || entry.deleted) return;
-    std::lock_guard lock(mutex_);
-    if (!incarnation_seen_.empty() && incarnation_seen_ != entry.value) {
-      all_doubted_ = changed_ = true;
-      settled_ = false;
-      wake_.notify_all();
-    }
-    incarnation_seen_ = entry.value;
-  });
+void Lease::hear_of_incarnation(const broker::KvEntry& entry) {
+  if (entry.key != broker::kMetaIncarnation || entry.deleted) return;
+  std::lock_guard lock(mutex_);
+  if (!incarnation_seen_.empty() && incarnation_seen_ != entry.value) {
+    all_doubted_ = changed_ = true;
+    settled_ = false;
+    wake_.notify_all();
+  }
+  incarnation_seen_ = entry.value;
 }
 
-void Lease::watch_seats() {
-  control_.watch(broker::kOwnersBucket, [this](const broker::KvEntry& entry) {
-    std::lock_guard lock(mutex_);
-    if (entry.key.empty()) {
-      seats_known_ = changed_ = true;
-    } else {
-      if (!broker::is_owner_key(entry.key, stage_)) return;
-      Partition partition;
-      try {
-        partition = broker::partition_of_owner_key(entry.key);
-      } catch (const Error& error) {
-        SPDLOG_WARN("{}: {}", broker::kOwnersBucket, error.what());
-        return;
-      }
-      const json j = json::parse(entry.deleted ? "{}" : entry.value, nullptr, false);
-      if (!j.is_object()) return;
-      seats_[partition] = {j.value("worker", ""), Epoch(j.value("epoch", std::uint64_t{0})), j.value("released", false),
-                           entry.revision};
-      changed_ = true;
+void Lease::hear_of_seat(const broker::KvEntry& entry) {
+  std::lock_guard lock(mutex_);
+  if (entry.key.empty()) {
+    seats_known_ = changed_ = true;
+  } else {
+    if (!broker::is_owner_key(entry.key, stage_)) return;
+    Partition partition;
+    try {
+      partition = broker::partition_of_owner_key(entry.key);
+    } catch (const Error& error) {
+      SPDLOG_WARN("{}: {}", broker::kOwnersBucket, error.what());
+      return;
     }
-    wake_.notify_all();
-  });
+    const json j = json::parse(entry.deleted ? "{}" : entry.value, nullptr, false);
+    if (!j.is_object()) return;
+    seats_[partition] = {j.value("worker", ""), Epoch(j.value("epoch", std::uint64_t{0})), j.value("released", false),
+                         entry.revision};
+    changed_ = true;
+  }
+  wake_.notify_all();
 }
 
 Lease::~Lease() {
@@ -102,6 +109,8 @@ Lease::~Lease() {
     wake_.notify_all();
   }
   thread_.join();
+  const std::lock_guard lock(watching_->mutex);
+  watching_->lease = nullptr;
 }
 
 void Lease::doubt(Partition partition, Epoch epoch) {

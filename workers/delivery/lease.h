@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <set>
 #include <string>
@@ -64,9 +65,10 @@ class Lease {
     TimePoint heard;  // our clock
     bool leaving = false;
   };
-  void watch_peers();
-  void watch_seats();
-  void watch_incarnation();
+  void watch(const char* bucket, void (Lease::*hear)(const broker::KvEntry&));
+  void hear_of_peer(const broker::KvEntry& entry);
+  void hear_of_incarnation(const broker::KvEntry& entry);
+  void hear_of_seat(const broker::KvEntry& entry);
   void forget_what_was_taken();
   void hand_over(Partition partition);
   bool should_own(Partition partition, const Live& live) const;
@@ -84,10 +86,16 @@ class Lease {
   broker::Stage stage_;
   Hooks hooks_;
   std::map<Partition, Epoch> highest_;  // that we have seen, whatever the broker has forgotten
-  std::map<Partition, Epoch> owned_;  // lease thread only
+  std::map<Partition, Epoch> owned_;    // lease thread only
   TimePoint next_hand_{};
   std::map<Partition, TimePoint> handing_;  // given up, not yet seen with another owner; lease thread only
   std::uint64_t beats_ = 0;
+
+  struct Watching {  // outlives us: the watch ends with `control`
+    std::mutex mutex;
+    Lease* lease = nullptr;
+  };
+  std::shared_ptr<Watching> watching_;
 
   mutable std::mutex mutex_;  // guards the rest
   std::condition_variable wake_;
