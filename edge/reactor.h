@@ -54,9 +54,9 @@ class Reactor final : SocketHandler {
   static constexpr std::size_t kBucketsMax = 65'536;      // of devices that left while over their rate
   static constexpr std::chrono::seconds kStopPatience{4};
   static constexpr std::uint32_t kGoingAwayMsMin = 500, kGoingAwayMsMax = 5'000;
-  static constexpr milliseconds kVerifyEvery{250};  // while the broker does not say whether its streams continue
-  static constexpr std::uint32_t kElsewhereMsMax = 250;     // after a goodbye of a drain: another edge is there already
-  static constexpr milliseconds kFarewellPatience{2'000};   // for what is under way of a connection: then it is cut
+  static constexpr milliseconds kVerifyEvery{250};         // while the broker does not say whether its streams continue
+  static constexpr std::uint32_t kElsewhereMsMax = 250;    // after a goodbye of a drain: another edge is there already
+  static constexpr milliseconds kFarewellPatience{2'000};  // for what is under way of a connection: then it is cut
   static constexpr milliseconds kFarewellAckPatience{300};  // of these, for acknowledgements of deliveries
 
   // Throws when NATS is not there within NatsLink's patience, or the engine that was asked for is refused.

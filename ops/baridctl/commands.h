@@ -27,7 +27,8 @@ int diff_topology(const Config& config, Shape shape);
 int export_topology(const Config& config);
 int apply_topology(const Config& config, const ApplyOptions& options);
 
-// All that the server holds on a user, as one JSON object; and to erase it, after a plan. `who`: a phone number or an id.
+// All that the server holds on a user, as one JSON object; and to erase it, after a plan. `who`: a phone number or an
+// id.
 int export_account(const Config& config, const std::string& who);
 int erase_account(const Config& config, const std::string& who, bool dry_run, bool yes);
 

@@ -80,7 +80,8 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 10'000));
   cli.add_option("--writers", options.writers, "group-fanout: members who write, in part fanout")
       ->check(CLI::Range(1, 1'023));
-  cli.add_flag("--print-accounts", options.print_accounts, "group-fanout, presence-storm: SQL for the users (give --seed), and no run");
+  cli.add_flag("--print-accounts", options.print_accounts,
+               "group-fanout, presence-storm: SQL for the users (give --seed), and no run");
   cli.add_option("--bytes", options.size, "content of a message")->check(CLI::Range(1, 61'440));
   cli.add_option("--rate", options.rate, "open loop: messages a second of all clients together");
   cli.add_option("--seconds", options.seconds, "measured");

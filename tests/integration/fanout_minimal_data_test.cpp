@@ -30,9 +30,7 @@ EdgeOptions options() {
 
 class MinimalData : public testing::Test {
  protected:
-  MinimalData() : edge_(options()), sender_(edge_.port()) {
-    edge_.log_in(sender_, kSender, kSenderDevice);
-  }
+  MinimalData() : edge_(options()), sender_(edge_.port()) { edge_.log_in(sender_, kSender, kSenderDevice); }
   void send(const std::string& text, UserId to, DeviceId device, std::uint32_t ttl_s = 0) {
     wire::Send message = edge_.message(++seq_, text, to, device);
     message.ttl_s = ttl_s;
