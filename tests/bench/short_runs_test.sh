@@ -27,7 +27,7 @@ for name in throughput drain idle-websocket idle-tls; do
   expect "$name" '.ok and .sent > 0 and .delivered == .sent and .lost == 0 and .doubled == 0 and .reordered == 0'
 done
 expect throughput '.delivered_per_s > 0 and .p99_ms >= .p50_ms and .p50_ms > 0'
-expect throughput '(.server_cpu_us_per_message_by_process | keys) == ["edge", "nats", "postgres", "worker"]'
+expect throughput '(.server_cpu_us_per_message_by_process | keys) == ["edge", "media", "nats", "postgres", "worker"]'
 expect throughput '.server_cpu_us_per_message > 0 and .server_cpu_us_per_message_by_process.edge > 0'
 expect idle-tls 'has("edge_bytes_per_connection")'
 expect drain '.drained_per_s > 0 and .sent == 400'
