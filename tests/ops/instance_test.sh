@@ -37,7 +37,7 @@ comes_up_delivers_readiness_and_goes_down_without_a_trace() {
   expect_match "what up says" "TCP +127.0.0.1:$base" "$said"
   expect_match "what up says" "barid .*register" "$said"
   within 5 ready "$work/i"
-  expect processes "postgres nats worker-1 edge-1 media" "$(status "$work/i" | jq -r '[.processes[].name] | join(" ")')"
+  expect processes "postgres nats worker-1 media edge-1" "$(status "$work/i" | jq -r '[.processes[].name] | join(" ")')"
   expect "the TCP port" "$base" "$(status "$work/i" | jq .ports.tcp)"
   "$bin/baridctl" --config "$work/i/barid.toml" health >/dev/null || fail "health"
   expect_match "a second up" "already up" "$(up "$work/i" "$base")"

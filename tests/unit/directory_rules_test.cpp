@@ -161,7 +161,7 @@ TEST_F(Secrets, AreCreatedOncePrivateAndLoadAgain) {
     EXPECT_EQ(info.st_mode & 0777, 0600U) << file.path();
     ++files;
   }
-  EXPECT_EQ(files, 3);  // and no drafts left over
+  EXPECT_EQ(files, 4);  // and no drafts left over
 }
 
 TEST_F(Secrets, AreRefusedWhenOthersCanReadThem) {
