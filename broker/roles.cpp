@@ -42,7 +42,7 @@ void may_own(Subjects& to, const std::string& stream) {
 // Looking at all streams, and making those that the broker has lost (broker/guard.h).
 void may_mend(Subjects& to, const NatsConfig& config) {
   to.push_back(api("STREAM.LIST"));
-  to.push_back(kv_key(kMetaBucket, "*"));
+  for (const char* key : {kMetaIncarnation, kMetaPartitions, kMetaInboxShards}) to.push_back(kv_key(kMetaBucket, key));
   for (const std::string& stream : declared_names(config)) to.push_back(api("STREAM.CREATE." + stream));
 }
 

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "broker/control.h"
 #include "broker/drain_desk.h"
+#include "broker/roles.h"
 #include "broker/topology.h"
 #include "ops/baridctl/commands.h"
 
@@ -37,7 +38,7 @@ std::size_t unowned(broker::Control& control, const Config& config) {
 }  // namespace
 
 int drain(const Config& config, const DrainOptions& options) {
-  broker::Control control(config.nats, "baridctl", kPatience);
+  broker::Control control(broker::as_role(config.nats, broker::kOperatorRole), "baridctl", kPatience);
   broker::DrainOrder order;
   order.begin = true;
   order.force = options.force;
@@ -64,7 +65,7 @@ int drain(const Config& config, const DrainOptions& options) {
 }
 
 int settled(const Config& config, int seconds) {
-  broker::Control control(config.nats, "baridctl", kPatience);
+  broker::Control control(broker::as_role(config.nats, broker::kOperatorRole), "baridctl", kPatience);
   const TimePoint latest = steady_now() + std::chrono::seconds(seconds);
   for (;; std::this_thread::sleep_for(kPoll)) {
     const std::size_t without = unowned(control, config);

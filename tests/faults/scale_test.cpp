@@ -8,6 +8,7 @@
 #include "base/config.h"
 #include "base/crypto.h"
 #include "broker/control.h"
+#include "broker/roles.h"
 #include "broker/topology.h"
 #include "tests/faults/stack.h"
 #include "tests/faults/traffic.h"
@@ -36,7 +37,8 @@ class Scale : public testing::Test {
                                           {"edge", "sends_per_device", "{ per_second = 5000, burst = 2000 }"}});
     folder_ = std::make_unique<test::TempDir>();
     traffic_ = std::make_unique<test::Traffic>(*stack_, folder_->path(), 12, 150ms, kPartitions);
-    control_ = std::make_unique<broker::Control>(load_config(stack_->data() + "/barid.toml").nats, "test");
+    control_ = std::make_unique<broker::Control>(
+        broker::as_role(load_config(stack_->data() + "/barid.toml").nats, broker::kOperatorRole), "test");
     traffic_->run_for(3s);
   }
   static void TearDownTestSuite() {

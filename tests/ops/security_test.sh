@@ -123,14 +123,14 @@ nothing_secret_reaches_a_log_and_a_certificate_is_renewed_live() {
   certificate second
   within 20 serves second
   echo broken >"$work/i/tls.crt"
-  within 20 grep -q "certificate stays the old one" "$work/i/log/edge.log"
+  within 20 grep -q "certificate stays the old one" "$work/i/log/edge-1.log"
   serves second || fail "a broken file was taken"
   certificate third
   within 20 serves third
   local edge
   edge=$("$repo/ops/status" --json --data "$work/i" | jq -r '.processes[] | select(.name == "edge") | .pid')
   kill -HUP "$edge"
-  within 20 grep -q "(SIGHUP)" "$work/i/log/edge.log"
+  within 20 grep -q "(SIGHUP)" "$work/i/log/edge-1.log"
   : | openssl s_client -connect "127.0.0.1:$base" -tls1_2 >"$work/tls12" 2>&1 && fail "TLS 1.2 by default"
   person alice send "$bob" "$marker two" --wait delivered >/dev/null
   within 30 grep -q "$marker two" "$work/heard"
@@ -156,10 +156,10 @@ nothing_secret_reaches_a_log_and_a_certificate_is_renewed_live() {
   "$repo/ops/status" --data "$work/i" >"$work/written/status"
   "$repo/ops/down" --data "$work/i" >/dev/null
   cp -r "$work/i/log" "$work/written/log"
-  [ "$(stat --format %s "$work/written/log/edge.log")" -gt 2000 ] || fail "the edge logged nothing to look at"
+  [ "$(stat --format %s "$work/written/log/edge-1.log")" -gt 2000 ] || fail "the edge logged nothing to look at"
 
   # The development code sender writes codes to the worker's log on purpose: those lines, and no others, may have one.
-  sed -i '/(development sender)/d' "$work/written/log/worker.log"*
+  sed -i '/(development sender)/d' "$work/written/log/worker-1.log"*
   local secret
   {
     printf '%s\n' "$marker" "${alice#+}" "${bob#+}" 4915112340003

@@ -8,7 +8,7 @@ config=$work/barid.toml
 configure() { # partitions, shards, replicas, days
   sed -e "s|nats://127.0.0.1:7404|nats://127.0.0.1:$base|" -e "s/^partitions = 4/partitions = $1/" \
     -e "s/^inbox_shards = 64/inbox_shards = $2/" -e "s/^replicas = 1/replicas = $3/" \
-    -e "s/^# ttl_s = 2592000/ttl_s = $(($4 * 86400))/" -e "s|^secrets_dir = .*|secrets_dir = \"$work/secrets\"|" \
+    -e "s/^# ttl_s = 2592000/ttl_s = $(($4 * 86400))/" -e "s|^secrets_dir = .*|secrets_dir = \"$work/secrets\"|" -e "/^credentials_dir/d" \
     "$repo/ops/barid.toml.example" >"$config"
 }
 server() { # number, of: a cluster when more than one
