@@ -128,7 +128,7 @@ nothing_secret_reaches_a_log_and_a_certificate_is_renewed_live() {
   certificate third
   within 20 serves third
   local edge
-  edge=$("$repo/ops/status" --json --data "$work/i" | jq -r '.processes[] | select(.name == "edge") | .pid')
+  edge=$("$repo/ops/status" --json --data "$work/i" | jq -r '.processes[] | select(.name == "edge-1") | .pid')
   kill -HUP "$edge"
   within 20 grep -q "(SIGHUP)" "$work/i/log/edge-1.log"
   : | openssl s_client -connect "127.0.0.1:$base" -tls1_2 >"$work/tls12" 2>&1 && fail "TLS 1.2 by default"
@@ -141,7 +141,7 @@ nothing_secret_reaches_a_log_and_a_certificate_is_renewed_live() {
   person mallory register +4915112340003 --code 000000 >"$work/wrong.said" 2>&1 || true
   printf '\001\377garbage %s' "$marker" | openssl s_client -quiet -connect "127.0.0.1:$base" >/dev/null 2>&1 || true
   local name pid
-  for name in nats worker edge; do
+  for name in nats worker-1 edge-1 media; do
     pid=$("$repo/ops/status" --json --data "$work/i" | jq -r --arg n "$name" '.processes[] | select(.name == $n) | .pid')
     kill -KILL "$pid"
     within 60 sh -c "'$repo/ops/status' --json --data '$work/i' | jq -e '.ready and all(.processes[]; .pid != $pid)'"
