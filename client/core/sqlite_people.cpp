@@ -139,17 +139,18 @@ std::size_t SqliteStore::mark_read(PeerId peer, WallMs at) {
   {
     auto q = db_.query(
         "SELECT 1 FROM messages INDEXED BY messages_unread WHERE peer = ? AND incoming = 1 AND state < 5 "
-        "LIMIT 1",
-        peer.value);
+        "AND held NOT BETWEEN 1 AND ? LIMIT 1",
+        peer.value, kAskedMax);
     if (!q.step()) return 0;  // without a write lock
   }
   Scope scope(*this);
-  // Whom we block learns nothing about us: told = 2 is never told, also when notices are repeated.
+  // Whom we block learns nothing about us: told = 2 is never told, also when notices are repeated. What can't be
+  // decrypted yet is read when it can.
   db_.run(
       "UPDATE messages SET state = 5, read_ms = ?1, revision = ?2, told = 2 * (SELECT blocked FROM peers WHERE "
       "id = ?3) "
-      "WHERE peer = ?3 AND incoming = 1 AND state < 5",
-      at.value, touch().value, peer.value);
+      "WHERE peer = ?3 AND incoming = 1 AND state < 5 AND held NOT BETWEEN 1 AND ?4",
+      at.value, touch().value, peer.value, kAskedMax);
   const auto count = static_cast<std::size_t>(db_.changed());
   scope.commit();
   return count;

@@ -139,6 +139,7 @@ class SqliteStore final : public Store {
   void on_commit(std::function<void()> hook) { hook_ = std::move(hook); }
 
   static constexpr std::size_t kCallsOpenMax = 64;
+  static constexpr int kAskedMax = 2;  // times that one message which can't be decrypted is asked for
 
  private:
   friend class Scope;

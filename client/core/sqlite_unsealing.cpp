@@ -5,10 +5,9 @@
 namespace barid::client {
 namespace {
 
-constexpr int kAskedMax = 2;                            // times that one message is asked for
-constexpr int kResendsMax = 3;                          // times that one message is said again
-constexpr std::int64_t kFreshSessionMs = 60'000;        // a session that failed is not replaced more often
-constexpr int kHeld = 1, kHeldForGood = 1 + kAskedMax;  // messages.held
+constexpr int kResendsMax = 3;                                       // times that one message is said again
+constexpr std::int64_t kFreshSessionMs = 60'000;                     // a session that failed is not replaced more often
+constexpr int kHeld = 1, kHeldForGood = 1 + SqliteStore::kAskedMax;  // messages.held
 
 constexpr std::uint64_t kNothingSaid = INT64_MAX;  // copies.origin: an empty answer, which is not answered again
 

@@ -501,6 +501,28 @@ TEST_F(Sealing, AGroupMessageThatIsFasterThanItsKeyWaitsForIt) {
   EXPECT_EQ(carol.read_in_choir(), (Texts{"fast"}));
 }
 
+TEST_F(Sealing, WhatCanNotBeReadYetIsNotToldAsRead) {
+  make_choir();
+  alice.write_to_choir("fast");
+  for (int i = 0; i < 10; ++i) server.pump(alice);
+  std::deque<Server::Mail> keys;
+  for (; !server.mail.empty(); server.mail.pop_front()) {
+    const auto frame = wire::decode(*wire::split(server.mail.front().frame)).value();
+    const auto* d = std::get_if<wire::Deliver>(&frame);
+    if (d != nullptr && d->group != GroupId())
+      server.deliver(server.mail.front());
+    else
+      keys.push_back(server.mail.front());
+  }
+  const PeerId choir = bob.db.group(kChoir).value().peer;
+  ASSERT_EQ(bob.db.history(choir, 10).size(), 1U);
+  EXPECT_EQ(bob.db.mark_read(choir, server.now.wall), 0U);
+  server.mail = keys;
+  server.settle();
+  EXPECT_EQ(bob.read_in_choir(), (Texts{"fast"}));
+  EXPECT_EQ(bob.db.mark_read(choir, server.now.wall), 1U);
+}
+
 TEST_F(Sealing, SeededRepetitionReorderingAndAlteringCostNoMoreThanWasAlteredAndShowNothingTwice) {
   for (std::uint32_t seed = 1; seed <= 6; ++seed) {
     std::mt19937 random(seed);
